@@ -1,0 +1,32 @@
+/** Every upper bound of the product that is not a setting. Bytes and milliseconds. */
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export const LIMITS = {
+  /** Partitions of one topic. */
+  partitionsPerTopic: 10_000,
+  /** Partitions that one read may cover. */
+  partitionsPerRead: 256,
+  /** `wait=` in seconds, below the idle timeout of common proxies. */
+  waitSeconds: 55,
+  /** `limit=` of a read, and what it is when the query has none. */
+  recordsPerRead: 10_000,
+  recordsPerReadDefault: 1_000,
+  /** `maxBytes=` of a read. */
+  bytesPerRead: 8 * MIB,
+  bytesPerReadDefault: 1 * MIB,
+  /** Headers of one record. */
+  headersPerRecord: 100,
+  keyBytes: 64 * KIB,
+  /** How far in the future a client's timestamp may lie. */
+  futureTimestampMs: 3_600_000,
+  /** One chunk of a `stream=true` upload. */
+  uploadChunkRecords: 1_000,
+  uploadChunkBytes: 1 * MIB,
+  /** Unsent bytes that a slow reader may hold. */
+  readerBufferBytes: 1 * MIB,
+  /** A reader that takes nothing for so long is closed. */
+  readerStallMs: 20_000,
+  /** Framed bytes that one tail hub keeps. */
+  tailHubRingBytes: 8 * MIB,
+} as const

@@ -1,0 +1,45 @@
+/** An immutable snapshot of what the cluster agrees on, as nodes use it on the way of a record. */
+import type { TopicId, TopicName } from '../core/ids.ts'
+import type { SlotMap } from '../core/slot-map.ts'
+import type { TopicConfig } from '../core/topic.ts'
+
+export interface PartitionImage {
+  readonly replicas: readonly number[]
+  /** Node id, or -1 while there is no leader. */
+  readonly leader: number
+  readonly leaderEpoch: number
+  readonly isr: readonly number[]
+}
+
+export interface TopicImage {
+  readonly name: TopicName
+  readonly id: TopicId
+  readonly config: TopicConfig
+  readonly slotMap: SlotMap
+  readonly createdAtMs: number
+  readonly partitions: readonly PartitionImage[]
+}
+
+export interface NodeImage {
+  readonly id: number
+  readonly url: string
+  readonly rack: string
+  /** Create revision of the node's registration: changes with every start. */
+  readonly incarnation: number
+}
+
+export interface MetadataImage {
+  readonly clusterId: string
+  /** Grows with every change. */
+  readonly version: number
+  readonly topics: ReadonlyMap<TopicName, TopicImage>
+  readonly topicsById: ReadonlyMap<TopicId, TopicImage>
+  readonly nodes: ReadonlyMap<number, NodeImage>
+}
+
+/** Whoever follows the metadata: the current image, and a way to be told of the next one. */
+export interface MetadataView {
+  readonly image: MetadataImage
+  /** Calls back after each change, with the new image, until the returned function is called. */
+  onChange(listener: (image: MetadataImage) => void): () => void
+}
