@@ -35,6 +35,11 @@ export interface MetadataImage {
   readonly topics: ReadonlyMap<TopicName, TopicImage>
   readonly topicsById: ReadonlyMap<TopicId, TopicImage>
   readonly nodes: ReadonlyMap<number, NodeImage>
+  /**
+   * Topics that were deleted, with the time in milliseconds since the epoch. Data of a topic may be
+   * removed only when its id is here: that it is merely unknown proves nothing.
+   */
+  readonly removedTopics: ReadonlyMap<TopicId, number>
 }
 
 /** Whoever follows the metadata: the current image, and a way to be told of the next one. */
@@ -42,4 +47,12 @@ export interface MetadataView {
   readonly image: MetadataImage
   /** Calls back after each change, with the new image, until the returned function is called. */
   onChange(listener: (image: MetadataImage) => void): () => void
+}
+
+/** A view that one can wait on. */
+export interface AwaitableMetadataView extends MetadataView {
+  /** Resolves with the first image of at least this version; rejects with the signal's reason on abort. */
+  waitForVersion(version: number, signal: AbortSignal): Promise<MetadataImage>
+  /** Resolves as soon as a topic of this name is in the image; rejects with the signal's reason on abort. */
+  waitForTopic(name: TopicName, signal: AbortSignal): Promise<TopicImage>
 }

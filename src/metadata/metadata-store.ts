@@ -1,7 +1,7 @@
 /**
  * The small, strongly consistent key space that holds what nodes must agree on. Implementations:
  * embedded (one process) and, for clusters, an external store with the same semantics as etcd v3.
- * Values are JSON text. A revision counts the transactions of the whole store.
+ * Keys are printable ASCII, values JSON text. A revision counts the transactions of the whole store.
  */
 export interface Entry {
   readonly key: string
@@ -22,7 +22,11 @@ export interface Compare {
 export interface Transaction {
   /** All must hold, else nothing is written. */
   readonly compare: readonly Compare[]
-  readonly put: readonly { readonly key: string; readonly value: string; readonly leaseId?: string }[]
+  readonly put: readonly {
+    readonly key: string
+    readonly value: string
+    readonly leaseId?: string
+  }[]
   readonly remove?: readonly string[]
 }
 
@@ -49,11 +53,27 @@ export class CompactedError extends Error {
   override readonly name = 'CompactedError'
 }
 
+/** A put named a lease that has expired or was revoked. Nothing was written. */
+export class LeaseGoneError extends Error {
+  override readonly name = 'LeaseGoneError'
+}
+
+/** The stored bytes are not what was written. The store refuses to guess. */
+export class DamagedStoreError extends Error {
+  override readonly name = 'DamagedStoreError'
+}
+
 export interface MetadataStore {
+  /** Most compares, and most writes (puts and removals together), that one transaction may have. */
+  readonly maxOperations: number
   get(key: string): Promise<Entry | undefined>
   /** Linearizable; `revision` is the store's at that moment. Entries in key order. */
   list(prefix: string): Promise<{ readonly entries: readonly Entry[]; readonly revision: number }>
-  /** Atomic. Rejects only when the outcome is unknown; re-read before deciding. */
+  /**
+   * Atomic. No key may be written twice. A transaction that changes nothing takes no revision.
+   * Rejects with LeaseGoneError or ServiceError when certainly nothing was written; with any other
+   * error the outcome is unknown: re-read before deciding.
+   */
   transact(transaction: Transaction): Promise<TransactionOutcome>
   /** Yields every change with revision >= `fromRevision`, in order, without gaps, until the signal aborts (then it ends). Throws CompactedError. */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<Change>
