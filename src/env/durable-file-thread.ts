@@ -1,0 +1,51 @@
+/**
+ * The thread behind durable writes: takes one write after the other and does each in blocking calls.
+ * Blocking is the point: write and sync cost one hop, and the thread pool stays free for reads.
+ */
+import { fdatasyncSync, writevSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+
+export interface DurableWrite {
+  readonly fd: number
+  readonly parts: readonly Uint8Array[]
+  readonly position: number
+  /** Whether a sync must follow because the descriptor was opened without O_DSYNC. */
+  readonly syncAfter: boolean
+}
+
+/** What came of a write; replies are in the order of the writes. */
+export type DurableReply =
+  | undefined
+  | { code: string; errno: number; syscall: string; message: string }
+
+/** The system may write short at any time, so go on from where it stopped. */
+function writeFully(fd: number, parts: readonly Uint8Array[], position: number): void {
+  let left = parts
+  let at = position
+  while (left.length > 0) {
+    let written = writevSync(fd, left, at)
+    at += written
+    let whole = 0
+    while (whole < left.length && written >= (left[whole] as Uint8Array).length) {
+      written -= (left[whole] as Uint8Array).length
+      whole++
+    }
+    left = left.slice(whole)
+    const first = left[0]
+    if (first !== undefined && written > 0) left = [first.subarray(written), ...left.slice(1)]
+  }
+}
+
+function perform(write: DurableWrite): DurableReply {
+  try {
+    writeFully(write.fd, write.parts, write.position)
+    if (write.syncAfter) fdatasyncSync(write.fd)
+    return undefined
+  } catch (error) {
+    const { code, errno, syscall, message } = error as NodeJS.ErrnoException
+    return { code: code ?? 'EIO', errno: errno ?? -5, syscall: syscall ?? 'write', message }
+  }
+}
+
+const port = parentPort
+port?.on('message', (write: DurableWrite) => port.postMessage(perform(write)))

@@ -1,0 +1,133 @@
+/** The file system of the operating system. */
+import { constants, open as openCallback } from 'node:fs'
+import { mkdir, open as openDirectory, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { DatabaseSync } from 'node:sqlite'
+import { DurableWriter, ThreadedDurableFile } from './durable-file.ts'
+import type { DurableFile, FileHandle, FileSystem } from './file-system.ts'
+import { NodeFileHandle } from './node-file-handle.ts'
+import { zeroFill } from './zero-fill.ts'
+
+const FILE_MODE = 0o640
+const DIRECTORY_MODE = 0o750
+const SQLITE_BUSY = 5
+
+export interface NodeFileSystemOptions {
+  /** Write and fdatasync in place of O_DSYNC, as is done where the system has no O_DSYNC. */
+  readonly syncAfterWrite?: boolean
+}
+
+export class NodeFileSystem implements FileSystem {
+  readonly #dsync: number
+  readonly #writer = new DurableWriter()
+
+  constructor(options: NodeFileSystemOptions = {}) {
+    // Undefined on systems without it, whatever the type says.
+    const dsync = constants.O_DSYNC as number | undefined
+    this.#dsync = options.syncAfterWrite ? 0 : (dsync ?? 0)
+  }
+
+  async open(path: string, mode: 'read' | 'create'): Promise<FileHandle> {
+    const flags = mode === 'read' ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT
+    return new NodeFileHandle(await openDescriptor(path, flags))
+  }
+
+  async openDurable(path: string, sizeBytes: number): Promise<DurableFile> {
+    const isNew = (await this.size(path)) === undefined
+    const filler = await this.open(path, 'create')
+    try {
+      await zeroFill(filler, sizeBytes)
+    } catch (error) {
+      if (isNew) await this.remove(path).catch(() => undefined)
+      throw error
+    } finally {
+      await filler.close()
+    }
+    const fd = await openDescriptor(path, constants.O_RDWR | this.#dsync)
+    const handle = new NodeFileHandle(fd)
+    return new ThreadedDurableFile(this.#writer, {
+      fd,
+      synced: this.#dsync !== 0,
+      close: () => handle.close(),
+    })
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await mkdir(path, { recursive: true, mode: DIRECTORY_MODE })
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const directory = await openDirectory(path, constants.O_RDONLY)
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  }
+
+  async list(path: string): Promise<string[]> {
+    try {
+      return (await readdir(path)).sort()
+    } catch (error) {
+      if (isMissing(error)) return []
+      throw error
+    }
+  }
+
+  async size(path: string): Promise<number | undefined> {
+    try {
+      return (await stat(path)).size
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw error
+    }
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(from, to)
+  }
+
+  async remove(path: string): Promise<void> {
+    await rm(path, { force: true })
+  }
+
+  async removeTree(path: string): Promise<void> {
+    await rm(path, { force: true, recursive: true })
+  }
+
+  /**
+   * Node has no flock; SQLite has one that the kernel drops with the process, and that also excludes
+   * a second holder in the same process.
+   */
+  async lock(path: string): Promise<{ release(): Promise<void> } | undefined> {
+    const database = new DatabaseSync(path)
+    try {
+      database.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE',
+      )
+    } catch (error) {
+      database.close()
+      if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return undefined
+      throw error
+    }
+    return {
+      release: async () => {
+        if (database.isOpen) database.close()
+      },
+    }
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
+  }
+}
+
+function openDescriptor(path: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    openCallback(path, flags, FILE_MODE, (error, fd) => (error ? reject(error) : resolve(fd)))
+  })
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
+}

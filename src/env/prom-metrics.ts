@@ -1,0 +1,83 @@
+/** Metrics in a registry of their own, with those of the process (CPU, memory, event loop lag). */
+import {
+  collectDefaultMetrics,
+  Counter as PromCounter,
+  Gauge as PromGauge,
+  Histogram as PromHistogram,
+  Registry,
+} from 'prom-client'
+import type { Counter, Histogram, Labels, Metrics, Sample } from './metrics.ts'
+
+export class PromMetrics implements Metrics {
+  /** What `text` is in. */
+  readonly contentType: string
+  readonly #registry = new Registry()
+  readonly #counters = new Map<string, PromCounter>()
+  readonly #histograms = new Map<string, PromHistogram>()
+
+  constructor() {
+    this.contentType = this.#registry.contentType
+    collectDefaultMetrics({ register: this.#registry })
+  }
+
+  counter(name: string, help: string, labels: Labels = {}): Counter {
+    let family = this.#counters.get(name)
+    if (family === undefined) {
+      const labelNames = Object.keys(labels)
+      family = new PromCounter({ name, help, labelNames, registers: [this.#registry] })
+      this.#counters.set(name, family)
+    }
+    const child = family.labels(labels)
+    return { increment: (by = 1) => child.inc(by) }
+  }
+
+  gauge(name: string, help: string, collect: () => number): void {
+    new PromGauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(collect())
+      },
+    })
+  }
+
+  gaugeOf(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    collect: () => Iterable<Sample>,
+  ): void {
+    new PromGauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const { labels, value } of collect()) this.set(labels, value)
+      },
+    })
+  }
+
+  histogram(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labels: Labels = {},
+  ): Histogram {
+    let family = this.#histograms.get(name)
+    if (family === undefined) {
+      const labelNames = Object.keys(labels)
+      const registers = [this.#registry]
+      family = new PromHistogram({ name, help, labelNames, buckets: [...buckets], registers })
+      this.#histograms.set(name, family)
+    }
+    const child = family.labels(labels)
+    return { observe: (value) => child.observe(value) }
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}
