@@ -188,6 +188,18 @@ export function encodedRecordBytes(record: RecordInput): number {
   return bytes
 }
 
+/** What a batch of these records takes, exactly. */
+export function encodedBatchBytes(records: readonly RecordInput[]): number {
+  const baseTimestampMs = records[0]?.timestampMs ?? 0
+  let size = BATCH_HEADER_BYTES
+  for (let i = 0; i < records.length; i++) {
+    const record = records[i] as RecordInput
+    const body = recordBodyBytes(record, record.timestampMs - baseTimestampMs, i)
+    size += varintBytes(body * 2) + body
+  }
+  return size
+}
+
 /** Makes a batch of at least one record, with base offset 0, no epoch and no producer. */
 export function encodeBatch(records: readonly RecordInput[]): Uint8Array {
   const first = records[0]

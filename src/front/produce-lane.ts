@@ -1,0 +1,127 @@
+/**
+ * What waits to be written to one partition at one acks level. Records of several requests merge
+ * into one batch; a request that stands on a condition is a batch of its own.
+ */
+import type { RecordInput } from '../core/record.ts'
+import { encodeBatch } from '../core/record-batch.ts'
+import type { Timer } from '../env/clock.ts'
+import type { TopicImage } from '../metadata/metadata-image.ts'
+import type { Acks, Appended, AppendRequest, Refusal } from '../wire/internal.ts'
+
+export type AppendResult = Appended | Refusal
+
+/** `firstOffset` is the offset of the entry's first record, -1 if it was refused. */
+export type Settle = (result: AppendResult, firstOffset: number) => void
+
+/** The records that one request has for one partition. */
+export interface ProduceEntry {
+  readonly records: readonly RecordInput[]
+  /** An upper bound of what they take in a batch. */
+  readonly sizeBytes: number
+  /** Append only if the log ends here. */
+  readonly expectedOffset: number | undefined
+  readonly addedMs: number
+  /** Undefined once it was called. */
+  settle: Settle | undefined
+}
+
+export interface PendingBatch {
+  readonly lane: ProduceLane
+  readonly entries: readonly ProduceEntry[]
+  readonly sizeBytes: number
+}
+
+export class ProduceLane {
+  readonly topic: TopicImage
+  readonly partition: number
+  readonly acks: Acks
+  /** Batches that are being written. */
+  readonly inFlight = new Set<PendingBatch>()
+  /** Whether the owner has noted that this lane can send. */
+  isDue = false
+  linger: Timer | undefined
+  #pending: ProduceEntry[] = []
+  #pendingBytes = 0
+
+  constructor(topic: TopicImage, partition: number, acks: Acks) {
+    this.topic = topic
+    this.partition = partition
+    this.acks = acks
+  }
+
+  get pending(): readonly ProduceEntry[] {
+    return this.#pending
+  }
+
+  get isIdle(): boolean {
+    return this.#pending.length === 0 && this.inFlight.size === 0
+  }
+
+  /** Whether waiting for company has no point any more. */
+  get isFull(): boolean {
+    return this.#pendingBytes >= this.topic.config.batchBytes
+  }
+
+  add(entry: ProduceEntry): void {
+    this.#pending.push(entry)
+    this.#pendingBytes += entry.sizeBytes
+  }
+
+  /** Takes out what was added before `addedMs`; it was never sent. */
+  removeOlder(addedMs: number): ProduceEntry[] {
+    const kept = this.#pending.findIndex((entry) => entry.addedMs >= addedMs)
+    const old = this.#pending.splice(0, kept === -1 ? this.#pending.length : kept)
+    for (const entry of old) this.#pendingBytes -= entry.sizeBytes
+    return old
+  }
+
+  /** Takes out all that waits, as the batches in which it will be sent. */
+  takeBatches(): PendingBatch[] {
+    const batches: PendingBatch[] = []
+    let entries: ProduceEntry[] = []
+    let sizeBytes = 0
+    const cut = () => {
+      if (entries.length > 0) batches.push({ lane: this, entries, sizeBytes })
+      entries = []
+      sizeBytes = 0
+    }
+    for (const entry of this.#pending) {
+      const isOwnBatch = entry.expectedOffset !== undefined
+      if (isOwnBatch || sizeBytes + entry.sizeBytes > this.topic.config.batchBytes) cut()
+      entries.push(entry)
+      sizeBytes += entry.sizeBytes
+      if (isOwnBatch) cut()
+    }
+    cut()
+    this.#pending = []
+    this.#pendingBytes = 0
+    return batches
+  }
+}
+
+/** Encodes the records of a batch, once for the whole way to the disk. */
+export function appendRequestOf(batch: PendingBatch): AppendRequest {
+  const { lane, entries } = batch
+  const only = entries.length === 1 ? entries[0] : undefined
+  const records = only?.records ?? entries.flatMap((entry) => entry.records)
+  const request = {
+    topicId: lane.topic.id,
+    partition: lane.partition,
+    acks: lane.acks,
+    batch: encodeBatch(records),
+  }
+  return only?.expectedOffset === undefined
+    ? request
+    : { ...request, expectedOffset: only.expectedOffset }
+}
+
+/** Tells every entry of the batch what became of it. */
+export function settleBatch(batch: PendingBatch, result: AppendResult): void {
+  let offset = result.ok ? result.baseOffset : -1
+  for (const entry of batch.entries) {
+    const { settle } = entry
+    entry.settle = undefined
+    settle?.(result, offset)
+    if (result.ok) offset += entry.records.length
+  }
+}
