@@ -69,6 +69,10 @@ export class ThresholdWaiters {
         reject(signal.reason)
         return
       }
+      if (threshold <= this.#value) {
+        resolve()
+        return
+      }
       const cancel = this.subscribe(threshold, () => {
         signal.removeEventListener('abort', abort)
         resolve()
@@ -77,7 +81,7 @@ export class ThresholdWaiters {
         cancel()
         reject(signal.reason)
       }
-      if (this.#value < threshold) signal.addEventListener('abort', abort, { once: true })
+      signal.addEventListener('abort', abort, { once: true })
     })
   }
 }
