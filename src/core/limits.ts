@@ -18,6 +18,12 @@ export const LIMITS = {
   /** Headers of one record. */
   headersPerRecord: 100,
   keyBytes: 64 * KIB,
+  /** Records of one produce request. */
+  recordsPerRequest: 100_000,
+  /** How deep arrays and objects of a JSON value may be nested. */
+  jsonDepth: 256,
+  /** Faults that one answer lists. */
+  faultsPerAnswer: 20,
   /** How far in the future a client's timestamp may lie. */
   futureTimestampMs: 3_600_000,
   /** One chunk of a `stream=true` upload. */
