@@ -66,7 +66,7 @@ export class NodeFileSystem implements FileSystem {
 
   async list(path: string): Promise<string[]> {
     try {
-      return (await readdir(path)).sort()
+      return (await readdir(path)).sort((a, b) => (a < b ? -1 : 1))
     } catch (error) {
       if (isMissing(error)) return []
       throw error
