@@ -59,10 +59,11 @@ export class BodyReader {
       return
     }
     const { config, bodyLimit } = request.routeOptions
+    const mode = typeof config.body === 'function' ? config.body(request) : config.body
     try {
-      if (config.body === 'raw') {
+      if (mode === 'raw') {
         this.#readWhole(request, source, bodyLimit, done)
-      } else if (config.body === 'stream') {
+      } else if (mode === 'stream') {
         done(null, this.#stream(request, source))
       } else {
         this.#readJson(request, source, bodyLimit, done)
