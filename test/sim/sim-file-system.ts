@@ -63,7 +63,7 @@ export class SimFileSystem implements FileSystem {
   readonly #options: SimFileSystemOptions
   readonly #random: Random
   readonly #disk: Disk
-  #ended = false
+  #ended: boolean = false
   #onEnd: () => void = () => undefined
   /** Resolves when a `crash` fault has struck; whoever drives the process stops waiting for it. */
   readonly ended: Promise<void> = new Promise((resolve) => {
@@ -85,7 +85,7 @@ export class SimFileSystem implements FileSystem {
 
   /** The process ends but the machine goes on: all it wrote stays, whether synced or not. */
   kill(): SimFileSystem {
-    this.#end()
+    void this.#end()
     return new SimFileSystem(
       { ...this.#options, quotaBytes: this.quotaBytes },
       { root: this.#disk.root, locks: new Set() },
