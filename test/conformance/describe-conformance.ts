@@ -1,0 +1,38 @@
+/** The whole suite: what PROTOCOL.md promises, asked of any server by its base URL. */
+import { afterAll } from 'vitest'
+import { Api } from './api.ts'
+import { describeBrowserRules } from './browser-rules.ts'
+import { describeCluster } from './cluster.ts'
+import { describeCursors } from './cursors.ts'
+import { describeDeleteRecords } from './delete-records.ts'
+import { describeErrors } from './errors.ts'
+import { describeLimits } from './limits.ts'
+import { describeLongPoll } from './long-poll.ts'
+import { describeOperations } from './operations.ts'
+import { describeProduce } from './produce.ts'
+import { describePublish } from './publish.ts'
+import { describeRead } from './read.ts'
+import { describeRecord } from './record.ts'
+import { describeStream } from './stream.ts'
+import { describeTopics } from './topics.ts'
+import { describeUpload } from './upload.ts'
+
+export function describeConformance(baseUrl: () => string): void {
+  const api = new Api(baseUrl)
+  afterAll(() => api.cleanUp())
+  describeTopics(api)
+  describePublish(api)
+  describeProduce(api)
+  describeUpload(api)
+  describeRead(api)
+  describeCursors(api)
+  describeLongPoll(api)
+  describeStream(api)
+  describeRecord(api)
+  describeDeleteRecords(api)
+  describeCluster(api)
+  describeOperations(api)
+  describeErrors(api)
+  describeLimits(api)
+  describeBrowserRules(api)
+}

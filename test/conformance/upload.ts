@@ -1,0 +1,160 @@
+/** Produce with stream=true: an upload without limit, one receipt a chunk. */
+import { Readable } from 'node:stream'
+import { request } from 'undici'
+import { describe, expect, it } from 'vitest'
+import { within } from '../support/eventually.ts'
+import type { Answer } from '../support/http-client.ts'
+import type { Api } from './api.ts'
+
+const NDJSON = { 'content-type': 'application/x-ndjson' }
+
+/** A receipt of an upload, good or bad. */
+interface Receipt {
+  readonly records?: readonly { readonly partition: number; readonly offset: number }[]
+  readonly error?: { readonly code: string; readonly errors?: readonly { pointer: string }[] }
+}
+
+const lines = (from: number, to: number): string => {
+  let text = ''
+  for (let value = from; value < to; value++) text += `{"value":${value}}\n`
+  return text
+}
+
+const upload = (
+  api: Api,
+  topic: string,
+  body: string | AsyncIterable<Uint8Array>,
+): Promise<Answer> =>
+  api.call('POST', `/v1/topics/${topic}/records?stream=true`, { headers: NDJSON, body })
+
+const receipts = (text: string): Receipt[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Receipt)
+
+export function describeUpload(api: Api): void {
+  describe('upload', () => {
+    describeChunks(api)
+    describeFailures(api)
+  })
+}
+
+function describeChunks(api: Api): void {
+  it('answers NDJSON with one receipt a chunk of 1,000 lines, in the order of the upload', async () => {
+    const topic = await api.makeTopic('chunks')
+    const answer = await upload(api, topic, lines(0, 2_500))
+    expect([answer.status, answer.mediaType], answer.text).toEqual([200, 'application/x-ndjson'])
+    const chunks = receipts(answer.text)
+    expect(chunks.length).toBe(3)
+    const values = (await api.readAll(topic)).map(({ value }) => value)
+    expect(values).toEqual(Array.from({ length: 2_500 }, (_, i) => i))
+  })
+
+  it('cuts a chunk at 1 MiB', async () => {
+    const topic = await api.makeTopic('chunk-bytes')
+    const line = `{"value":"${'x'.repeat(300_000)}"}\n`
+    const answer = await upload(api, topic, line.repeat(10))
+    expect(answer.status, answer.text).toBe(200)
+    expect(receipts(answer.text).length).toBeGreaterThanOrEqual(3)
+    expect((await api.readAll(topic)).length).toBe(10)
+  })
+
+  it('takes more than one request may hold', async () => {
+    const topic = await api.makeTopic('unlimited')
+    const line = Buffer.from(`{"value":"${'x'.repeat(100_000)}"}\n`)
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < 200; i++) yield line
+    }
+    const answer = await upload(api, topic, body())
+    expect(answer.status, answer.text).toBe(200)
+    expect(receipts(answer.text).every(({ error }) => error === undefined)).toBe(true)
+    expect((await api.readAll(topic, '?maxBytes=8388608')).length).toBe(200)
+  }, 60_000)
+
+  it('sends the receipt of a chunk while the upload is still open, its records readable', async () => {
+    const topic = await api.makeTopic('while-open')
+    const rest = Promise.withResolvers<void>()
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from(lines(0, 1_000))
+      await rest.promise
+      yield Buffer.from(lines(1_000, 1_001))
+    }
+    const answer = await within(
+      'the head of the answer',
+      20_000,
+      request(`${api.baseUrl}/v1/topics/${topic}/records?stream=true`, {
+        method: 'POST',
+        headers: NDJSON,
+        body: Readable.from(body(), { objectMode: false }),
+      }),
+    )
+    expect(answer.statusCode).toBe(200)
+    const chunks = answer.body[Symbol.asyncIterator]()
+    const first = await within('the first receipt', 20_000, chunks.next())
+    expect(receipts(String(first.value)).length).toBe(1)
+    expect((await api.readAll(topic)).length).toBe(1_000)
+    rest.resolve()
+    let text = ''
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      text += String(next.value)
+    }
+    expect(receipts(text).length).toBe(1)
+    expect((await api.readAll(topic)).length).toBe(1_001)
+  })
+
+  it('takes an empty upload', async () => {
+    const topic = await api.makeTopic('nothing')
+    const answer = await upload(api, topic, '')
+    expect([answer.status, answer.text.trim()]).toEqual([200, ''])
+  })
+}
+
+function describeFailures(api: Api): void {
+  it('ends at the first bad line with an error receipt; earlier chunks stay, its own is not written', async () => {
+    const topic = await api.makeTopic('bad-line')
+    const text = `${lines(0, 1_500)}{"value":oops}\n${lines(1_501, 4_000)}`
+    const answer = await upload(api, topic, text)
+    expect(answer.status).toBe(200)
+    const chunks = receipts(answer.text)
+    expect(chunks.length).toBe(2)
+    expect(chunks[0]?.error).toBeUndefined()
+    expect(chunks[1]?.error).toMatchObject({ code: 'invalid-record', committed: 'no' })
+    expect(chunks[1]?.error?.errors?.[0]?.pointer).toMatch(/^line 1501\b/)
+    const values = (await api.readAll(topic)).map(({ value }) => value)
+    expect(values).toEqual(Array.from({ length: 1_000 }, (_, i) => i))
+  })
+
+  it('is for NDJSON only', async () => {
+    const topic = await api.makeTopic('json')
+    const path = `/v1/topics/${topic}/records?stream=true`
+    const answer = await api.callJson('POST', path, { records: [{ value: 1 }] })
+    api.expectProblem(answer, 'unsupported-media-type')
+    await api.expectEmpty(topic)
+  })
+
+  it('keeps the whole chunks of an upload whose client went away', async () => {
+    const topic = await api.makeTopic('gone')
+    const abort = new AbortController()
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from(lines(0, 1_000))
+      // The rest of a line never comes.
+      yield Buffer.from('{"value":')
+      await new Promise((resolve) => {
+        abort.signal.addEventListener('abort', resolve)
+      })
+    }
+    const sent = request(`${api.baseUrl}/v1/topics/${topic}/records?stream=true`, {
+      method: 'POST',
+      headers: NDJSON,
+      body: Readable.from(body(), { objectMode: false }),
+      signal: abort.signal,
+    })
+    const answer = await within('the head of the answer', 20_000, sent)
+    await within('a receipt', 20_000, answer.body[Symbol.asyncIterator]().next())
+    abort.abort()
+    answer.body.on('error', () => undefined)
+    const values = (await api.readAll(topic)).map(({ value }) => value)
+    expect(values).toEqual(Array.from({ length: 1_000 }, (_, i) => i))
+  })
+}
