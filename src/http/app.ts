@@ -4,14 +4,20 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
+import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { ByteBudget } from '../lib/byte-budget.ts'
 import { Problem } from '../wire/problem.ts'
 import type { BodyMode } from './body-reader.ts'
 import { BodyReader } from './body-reader.ts'
+import { BrowserRules } from './browser-rules.ts'
+import { answerClientError } from './client-error.ts'
+import { ConnectionLimit } from './connection-limit.ts'
+import { Entrance } from './entrance.ts'
 import { ErrorAnswers } from './error-handler.ts'
 import { answerUnknownRoute } from './method-not-allowed.ts'
 import { RequestEnd } from './request-end.ts'
+import { ResponseEncoder } from './response-encoding.ts'
 import { applyRouteRules, registerSchemas } from './route-rules.ts'
 import { StallWatch } from './stall-watch.ts'
 import { RequestIds } from './trace-context.ts'
@@ -19,10 +25,12 @@ import { compilersFactory, schemaErrorFormatter } from './validation.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** How the route takes its body, or how it tells by the request; JSON when absent. */
-    readonly body?: BodyMode | ((request: FastifyRequest) => BodyMode)
+    /** How the route takes its body; JSON when absent. */
+    readonly body?: BodyMode
     /** A JSON route that takes no body for an empty object. */
     readonly optionalBody?: boolean
+    /** Whether answers are compressed for clients that ask for it; never on streams of events. */
+    readonly compress?: boolean
   }
   interface FastifyRequest {
     /** The answer's raw side, for parsers, which fastify does not give the reply. */
@@ -34,9 +42,19 @@ export interface AppDeps {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly metrics: Metrics
+  /** Whether the node shuts down and takes no new work. */
+  readonly draining: () => boolean
 }
 
 export interface AppOptions {
+  /** Origins of pages that may read and write; `*` is every one. */
+  readonly corsOrigins: readonly string[]
+  /** Further names that `Host` may have while bound to loopback. */
+  readonly allowedHosts: readonly string[]
+  /** Whether the server listens on loopback only. */
+  readonly loopback: boolean
+  readonly maxConnections: number
   /** Upper bound of one body, after inflating. */
   readonly maxRequestBytes: number
   /** Upper bound of the whole bodies in flight, together. */
@@ -50,37 +68,60 @@ export interface AppOptions {
 /** Longer than any name that is allowed, so that a name that is too long is told so. */
 const PARAMETER_LENGTH = 1024
 
+const HTTP_SERVER = {
+  maxHeaderSize: 32 * 1024,
+  /** For the headers. Bodies are watched by their reader, as uploads and streams may last. */
+  headersTimeout: 30_000,
+  requestTimeout: 0,
+  connectionsCheckingInterval: 5_000,
+  noDelay: true,
+  /** Finds dead peers of connections on which the server only waits. */
+  keepAlive: true,
+  keepAliveInitialDelay: 10_000,
+}
+/** Above the idle timeout of common load balancers (60 s), who must be the ones to close. */
+const KEEP_ALIVE_MS = 72_000
+
 export type App = ReturnType<typeof buildApp>
 
 export function buildApp(deps: AppDeps, options: AppOptions) {
   const budget = new ByteBudget(options.maxBodyMemoryBytes)
-  const requestEnd = new RequestEnd(deps.clock, budget)
+  const requestEnd = new RequestEnd(deps.clock, budget, deps.metrics)
   const stalls = new StallWatch(deps.clock, {
     idleMs: options.bodyIdleMs ?? 20_000,
     totalMs: options.bodyTotalMs ?? 300_000,
   })
   const errors = new ErrorAnswers({ logger: deps.logger, requestEnd })
   const requestIds = new RequestIds(deps.random)
+  const connections = new ConnectionLimit(options.maxConnections, deps.metrics)
+  const browserRules = new BrowserRules(options)
+  const entrance = new Entrance({
+    requestEnd,
+    connections,
+    browserRules,
+    draining: deps.draining,
+  })
+  const encoder = new ResponseEncoder()
 
   const app = Fastify({
     logger: false,
+    http: HTTP_SERVER,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: 0,
+    // While draining the entrance answers, with a problem document.
+    return503OnClosing: false,
     bodyLimit: options.maxRequestBytes,
     genReqId: (request) => requestIds.of(request),
     routerOptions: { maxParamLength: PARAMETER_LENGTH },
     schemaErrorFormatter,
     schemaController: { compilersFactory },
     frameworkErrors: (error, request, reply) => errors.handle(error, request, reply),
+    clientErrorHandler: answerClientError,
   }).withTypeProvider<TypeBoxTypeProvider>()
 
-  app.addHook('onRoute', (route) => applyRouteRules(route, options.maxRequestBytes))
+  app.addHook('onRoute', (route) => applyRouteRules(route, options.maxRequestBytes, encoder))
   app.decorateRequest('response')
-  app.addHook('onRequest', (request, reply, done) => {
-    request.response = reply.raw
-    reply.header('request-id', request.id)
-    reply.header('x-content-type-options', 'nosniff')
-    done()
-  })
-
+  app.addHook('onRequest', entrance.onRequest)
   const parseJson = app.getDefaultJsonParser('error', 'error')
   const bodies = new BodyReader({ budget, stalls, requestEnd, parseJson })
   app.removeAllContentTypeParsers()
@@ -94,6 +135,9 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
     stalls.close()
     done()
   })
+  connections.attach(app.server)
+  // Without a listener Node asks for every body, also those that are refused by their headers.
+  app.server.on('checkContinue', (request, response) => app.routing(request, response))
   registerSchemas(app, Problem)
   return app
 }

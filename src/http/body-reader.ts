@@ -19,6 +19,9 @@ export type BodyMode = 'raw' | 'stream'
 
 const JSON_MEDIA_TYPE = /^application\/(?:[\w.!#$&^-]+\+)?json\s*(?:;|$)/i
 const EMPTY = Buffer.alloc(0)
+const NOTHING: AsyncIterable<Buffer> = { [Symbol.asyncIterator]: nothing }
+
+async function* nothing(): AsyncGenerator<Buffer> {}
 
 /** The body of a route with `config: { body: 'raw' }`; empty when there was none. */
 export function rawBody(request: FastifyRequest): Buffer {
@@ -30,8 +33,9 @@ export function rawBody(request: FastifyRequest): Buffer {
 
 /** The body of a route with `config: { body: 'stream' }`, inflated; pulls only as it is iterated. */
 export function streamedBody(request: FastifyRequest): AsyncIterable<Buffer> {
-  const body = request.body ?? []
-  assert(typeof body === 'object' && Symbol.asyncIterator in body, 'the route does not stream')
+  const { body } = request
+  if (body === undefined) return NOTHING
+  assert(typeof body === 'object' && body !== null && Symbol.asyncIterator in body, 'not streamed')
   return body as AsyncIterable<Buffer>
 }
 

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../env/clock.ts'
+import type { Metrics } from '../env/metrics.ts'
 import type { ByteBudget } from '../lib/byte-budget.ts'
 
 /**
@@ -12,35 +13,55 @@ import type { ByteBudget } from '../lib/byte-budget.ts'
  */
 const LINGER_MS = 2000
 
+/** By first digit of the status; the answer to an aborted request was never complete. */
+const STATUS_CLASSES = ['aborted', '1xx', '2xx', '3xx', '4xx', '5xx']
+const ABORTED = 0
+
 const HELD = Symbol('bytes held for the body')
 
-type Holding = ServerResponse & { [HELD]?: number }
+type Counted = ServerResponse & { [HELD]?: number }
 
 export class RequestEnd {
   readonly #clock: Clock
   readonly #budget: ByteBudget
   /** One listener for all responses, told apart by `this`: none is allocated per request. */
   readonly #onClose: (this: ServerResponse) => void
+  #inFlight = 0
 
-  constructor(clock: Clock, budget: ByteBudget) {
+  constructor(clock: Clock, budget: ByteBudget, metrics: Metrics) {
     this.#clock = clock
     this.#budget = budget
-    this.#onClose = function onClose(this: Holding) {
-      budget.release(this[HELD] ?? 0)
-      this[HELD] = 0
+    const counters = STATUS_CLASSES.map((status) =>
+      metrics.counter('curlew_http_requests_total', 'Requests that ended, by status.', { status }),
+    )
+    metrics.gauge('curlew_http_requests_in_flight', 'Requests under way.', () => this.#inFlight)
+    metrics.gauge('curlew_http_body_bytes', 'Bytes of request bodies held.', () => budget.used)
+    const end = (response: Counted): void => {
+      this.#inFlight -= 1
+      budget.release(response[HELD] ?? 0)
+      response[HELD] = 0
+      const index = response.writableFinished ? Math.floor(response.statusCode / 100) : ABORTED
+      counters[index]?.increment()
     }
+    this.#onClose = function onClose(this: ServerResponse) {
+      end(this)
+    }
+  }
+
+  /** To be called once for every request. */
+  begin(response: ServerResponse): void {
+    this.#inFlight += 1
+    response.on('close', this.#onClose)
   }
 
   /** Notes bytes taken from the budget; they return when the answer is done. */
   holds(response: ServerResponse, bytes: number): void {
-    if (bytes === 0) return
-    const holding: Holding = response
-    if (response.destroyed || response.closed) {
+    if (response.closed) {
       this.#budget.release(bytes)
       return
     }
-    if (holding[HELD] === undefined) response.on('close', this.#onClose)
-    holding[HELD] = (holding[HELD] ?? 0) + bytes
+    const counted: Counted = response
+    counted[HELD] = (counted[HELD] ?? 0) + bytes
   }
 
   /** To be called for answers that may be complete before their request is. */

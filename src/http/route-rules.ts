@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox'
 import { Type } from 'typebox'
 import { assert } from '../lib/assert.ts'
 import { schemaName } from '../wire/schema.ts'
+import type { ResponseEncoder } from './response-encoding.ts'
 
 /** Paths of the contract; pages and probes beside it take any query. */
 const CONTRACT_PREFIX = '/v1/'
@@ -24,9 +25,17 @@ export function registerSchemas(app: SchemaStore, ...schemas: readonly TSchema[]
   }
 }
 
-/** An `onRoute` hook: bounds the body, and closes the query against names that nobody knows. */
-export function applyRouteRules(route: RouteOptions, maxRequestBytes: number): void {
+/** For an `onRoute` hook: bounds the body, adds what the route's config asks for, and closes the query against names that nobody knows. */
+export function applyRouteRules(
+  route: RouteOptions,
+  maxRequestBytes: number,
+  encoder: ResponseEncoder,
+): void {
   const { config } = route
+  if (config?.compress === true) {
+    assert(route.onSend === undefined, `${route.url} has an onSend hook of its own`)
+    route.onSend = encoder.onSend
+  }
   route.bodyLimit ??=
     config?.body === undefined ? Math.min(JSON_BODY_BYTES, maxRequestBytes) : maxRequestBytes
   if (config?.optionalBody === true) {

@@ -229,6 +229,13 @@ export const ERRORS = {
     'Too many requests',
     'A bound on requests, streams or waiting readers is reached. Try again after `Retry-After` seconds.',
   ),
+  'headers-too-large': entry(
+    431,
+    false,
+    'no',
+    'The headers are too large',
+    'The request line and the headers together must stay below 32 KiB. Send fewer or shorter ones.',
+  ),
   'internal-error': entry(
     500,
     false,

@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../../src/env/clock.ts'
 import type { Logger } from '../../src/env/logger.ts'
 import { nullLogger } from '../../src/env/logger.ts'
+import { nullMetrics } from '../../src/env/metrics.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { App, AppDeps, AppOptions } from '../../src/http/app.ts'
 import { buildApp } from '../../src/http/app.ts'
@@ -94,8 +95,23 @@ export function recordingLogger(lines: LogLine[]): Logger {
 
 export function testApp(deps: Partial<AppDeps> = {}, options: Partial<AppOptions> = {}): App {
   return buildApp(
-    { clock: new ManualClock(), random: fixedRandom(), logger: nullLogger, ...deps },
-    { maxRequestBytes: 1024 * 1024, maxBodyMemoryBytes: 8 * 1024 * 1024, ...options },
+    {
+      clock: new ManualClock(),
+      random: fixedRandom(),
+      logger: nullLogger,
+      metrics: nullMetrics,
+      draining: () => false,
+      ...deps,
+    },
+    {
+      corsOrigins: [],
+      allowedHosts: [],
+      loopback: true,
+      maxConnections: 100,
+      maxRequestBytes: 1024 * 1024,
+      maxBodyMemoryBytes: 8 * 1024 * 1024,
+      ...options,
+    },
   )
 }
 

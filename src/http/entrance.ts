@@ -1,0 +1,68 @@
+/**
+ * What happens to every request before its route sees it, in one synchronous hook: it is counted
+ * and named, and refused if the server drains, is full, or a browser may not do this.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ServiceError } from '../lib/service-error.ts'
+import type { BrowserRules } from './browser-rules.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
+import type { RequestEnd } from './request-end.ts'
+
+/** Paths that answer to the last: probes and measurements tell how the drain goes. */
+const OPERATIONS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics'])
+
+export interface EntranceDeps {
+  readonly requestEnd: RequestEnd
+  readonly connections: ConnectionLimit
+  readonly browserRules: BrowserRules
+  /** Whether the node takes no new work. */
+  readonly draining: () => boolean
+}
+
+export class Entrance {
+  readonly #deps: EntranceDeps
+
+  constructor(deps: EntranceDeps) {
+    this.#deps = deps
+  }
+
+  /** Fastify's `onRequest` hook. */
+  readonly onRequest = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ): void => {
+    const { requestEnd, browserRules } = this.#deps
+    const { raw } = request
+    requestEnd.begin(reply.raw)
+    request.response = reply.raw
+    reply.header('request-id', request.id)
+    reply.header('x-content-type-options', 'nosniff')
+    const refusal = browserRules.check(raw, reply) ?? this.#noRoom(request, reply)
+    if (refusal !== undefined) {
+      done(refusal)
+      return
+    }
+    if (raw.method === 'OPTIONS') {
+      const preflight = browserRules.preflight(raw)
+      if (preflight !== undefined) {
+        reply.headers(preflight).code(204).send()
+        return
+      }
+    }
+    done()
+  }
+
+  #noRoom(request: FastifyRequest, reply: FastifyReply): ServiceError | undefined {
+    const { connections, draining } = this.#deps
+    if (connections.refuses(request.raw.socket)) {
+      reply.header('connection', 'close')
+      return new ServiceError('overloaded', 'the server has as many connections as it may')
+    }
+    if (!draining()) return undefined
+    reply.header('connection', 'close')
+    return OPERATIONS.has(request.url)
+      ? undefined
+      : new ServiceError('draining', 'the node is shutting down')
+  }
+}
