@@ -24,6 +24,10 @@ export function topicIdFromBytes(bytes: Uint8Array): TopicId {
   return hex as TopicId
 }
 
+export function parseTopicId(text: string): TopicId | undefined {
+  return /^[0-9a-f]{32}$/.test(text) ? (text as TopicId) : undefined
+}
+
 /** Identifies a partition inside one process: `<topicId>-<partition>`. */
 export type PartitionKey = Brand<string, 'PartitionKey'>
 

@@ -12,8 +12,13 @@ export interface SlotMap {
 
 const SLOTS_AT_LEAST = 4096
 
+/** Slots of a topic that is created with so many partitions. */
+export function slotCount(partitions: number): number {
+  return partitions * Math.ceil(SLOTS_AT_LEAST / partitions)
+}
+
 export function initialSlotMap(partitions: number): SlotMap {
-  const slots = new Uint16Array(partitions * Math.ceil(SLOTS_AT_LEAST / partitions))
+  const slots = new Uint16Array(slotCount(partitions))
   for (let slot = 0; slot < slots.length; slot++) slots[slot] = slot % partitions
   return { version: 1, slots }
 }

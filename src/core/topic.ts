@@ -1,4 +1,7 @@
-/** Settings of a topic: their defaults, their bounds, and how a profile fills them. */
+/** Settings of a topic: their defaults, their bounds, and how what is asked for becomes a config. */
+import type { FaultDetail } from '../lib/service-error.ts'
+import { LIMITS } from './limits.ts'
+
 export interface TopicConfig {
   readonly replicationFactor: number
   readonly minInsyncReplicas: number
@@ -28,12 +31,19 @@ export const PROFILES = {
 
 export type Profile = keyof typeof PROFILES
 
+/** What a request says about a topic; what it leaves out is not asked for. */
+export interface TopicSpec extends Partial<TopicConfig> {
+  readonly partitions?: number
+  /** Fills lingerMs and batchBytes where they are not given themselves. */
+  readonly profile?: Profile
+}
+
 /** What a topic has when its creator says nothing; `nodes` is the number of storage nodes. */
 export function defaultTopicConfig(nodes: number): TopicConfig {
   const replicationFactor = Math.min(3, nodes)
   return {
     replicationFactor,
-    minInsyncReplicas: replicationFactor >= 3 ? 2 : 1,
+    minInsyncReplicas: defaultMinInsyncReplicas(replicationFactor),
     retentionMs: 7 * 24 * 3_600_000,
     retentionBytes: -1,
     segmentBytes: 256 * 1024 * 1024,
@@ -47,3 +57,125 @@ export function defaultTopicConfig(nodes: number): TopicConfig {
 
 export const DEFAULT_PARTITIONS = 6
 export const DEFAULT_PARTITIONS_AUTO_CREATED = 1
+
+interface Bounds {
+  readonly min: number
+  readonly max: number
+  /** Whether -1, for no limit, is allowed beside the bounds. */
+  readonly unlimited?: true
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Bounds of the numeric settings, both ends included. */
+export const TOPIC_BOUNDS = {
+  partitions: { min: 1, max: LIMITS.partitionsPerTopic },
+  replicationFactor: { min: 1, max: 15 },
+  minInsyncReplicas: { min: 1, max: 15 },
+  retentionMs: { min: 1, max: Number.MAX_SAFE_INTEGER, unlimited: true },
+  retentionBytes: { min: 1, max: Number.MAX_SAFE_INTEGER, unlimited: true },
+  segmentBytes: { min: 16 * KIB, max: 1024 * MIB },
+  segmentMs: { min: 1_000, max: Number.MAX_SAFE_INTEGER },
+  maxRecordBytes: { min: 1 * KIB, max: 16 * MIB },
+  lingerMs: { min: 0, max: 1_000 },
+  batchBytes: { min: 4 * KIB, max: 4 * MIB },
+} as const satisfies Record<string, Bounds>
+
+type NumericSetting = keyof typeof TOPIC_BOUNDS
+
+/** Settings that hold from creation on. */
+const FIXED = ['replicationFactor', 'flush'] as const satisfies readonly (keyof TopicConfig)[]
+
+/** What is wrong with the single values of a spec. */
+export function specFaults(spec: TopicSpec): FaultDetail[] {
+  const faults: FaultDetail[] = []
+  for (const name of Object.keys(TOPIC_BOUNDS) as NumericSetting[]) {
+    const value = spec[name]
+    if (value === undefined || isWithin(value, TOPIC_BOUNDS[name])) continue
+    faults.push({ pointer: `/${name}`, detail: `must be ${describeBounds(TOPIC_BOUNDS[name])}` })
+  }
+  return faults
+}
+
+/** The config of a new topic: defaults, then the profile, then what is named itself. */
+export function newTopicConfig(spec: TopicSpec, nodes: number): TopicConfig {
+  const named = namedSettings(spec)
+  const replicationFactor = named.replicationFactor ?? defaultTopicConfig(nodes).replicationFactor
+  return {
+    ...defaultTopicConfig(nodes),
+    minInsyncReplicas: defaultMinInsyncReplicas(replicationFactor),
+    ...named,
+  }
+}
+
+/** What is wrong with a config as a whole, on a cluster of so many storage nodes. */
+export function configFaults(config: TopicConfig, nodes: number): FaultDetail[] {
+  const faults: FaultDetail[] = []
+  const { replicationFactor, minInsyncReplicas } = config
+  if (replicationFactor > nodes) {
+    const detail = `must be at most ${nodes}, the number of storage nodes`
+    faults.push({ pointer: '/replicationFactor', detail })
+  }
+  if (minInsyncReplicas > replicationFactor) {
+    const detail = `must be at most ${replicationFactor}, the replicationFactor`
+    faults.push({ pointer: '/minInsyncReplicas', detail })
+  }
+  return faults
+}
+
+/** How an existing topic differs from a spec, in the settings that the spec names. */
+export function specDifferences(
+  spec: TopicSpec,
+  existing: { readonly partitions: number; readonly config: TopicConfig },
+): FaultDetail[] {
+  const actual = { partitions: existing.partitions, ...existing.config }
+  const { partitions } = spec
+  const wanted = { ...(partitions === undefined ? {} : { partitions }), ...namedSettings(spec) }
+  return (Object.keys(wanted) as (keyof typeof wanted)[])
+    .filter((name) => wanted[name] !== actual[name])
+    .map((name) => ({ pointer: `/${name}`, detail: `is ${actual[name]}, not ${wanted[name]}` }))
+}
+
+export type ConfigChange =
+  | { readonly ok: true; readonly config: TopicConfig; readonly changed: boolean }
+  | { readonly ok: false; readonly faults: readonly FaultDetail[] }
+
+/** The config after a change. Fixed settings, and the number of partitions, may be named only as they are. */
+export function changedConfig(
+  spec: TopicSpec,
+  existing: { readonly partitions: number; readonly config: TopicConfig },
+): ConfigChange {
+  const fixed = new Set<string>(['/partitions', ...FIXED.map((name) => `/${name}`)])
+  const differences = specDifferences(spec, existing)
+  const faults = differences
+    .filter(({ pointer }) => fixed.has(pointer))
+    .map(({ pointer, detail }) => ({ pointer, detail: `${detail}, and cannot be changed` }))
+  const config = { ...existing.config, ...namedSettings(spec) }
+  faults.push(...configFaults(config, Number.POSITIVE_INFINITY))
+  if (faults.length > 0) return { ok: false, faults }
+  return { ok: true, config, changed: differences.length > 0 }
+}
+
+/** Settings that the spec asks for, itself or through its profile. */
+function namedSettings(spec: TopicSpec): Partial<TopicConfig> {
+  const { partitions: _, profile, ...settings } = spec
+  return profile === undefined ? settings : { ...PROFILES[profile], ...settings }
+}
+
+function defaultMinInsyncReplicas(replicationFactor: number): number {
+  return replicationFactor >= 3 ? 2 : 1
+}
+
+function isWithin(value: number, { min, max, unlimited }: Bounds): boolean {
+  if (!Number.isSafeInteger(value)) return false
+  return (unlimited === true && value === -1) || (value >= min && value <= max)
+}
+
+function describeBounds({ min, max, unlimited }: Bounds): string {
+  const range =
+    max === Number.MAX_SAFE_INTEGER
+      ? `an integer of at least ${min}`
+      : `an integer from ${min} to ${max}`
+  return unlimited === true ? `${range}, or -1 for no limit` : range
+}

@@ -1,0 +1,60 @@
+/** Reads members of a stored JSON object with their types checked; unknown members are left alone. */
+
+export class JsonFields {
+  readonly #members: Readonly<Record<string, unknown>>
+
+  private constructor(members: Readonly<Record<string, unknown>>) {
+    this.#members = members
+  }
+
+  /** @throws TypeError, SyntaxError */
+  static parse(text: string): JsonFields {
+    return new JsonFields(asObject(JSON.parse(text), 'the value'))
+  }
+
+  object(name: string): JsonFields {
+    return new JsonFields(asObject(this.#members[name], name))
+  }
+
+  /** In [min, 2^53). */
+  integer(name: string, min: number): number {
+    return asInteger(this.#members[name], name, min)
+  }
+
+  string(name: string): string {
+    const value = this.#members[name]
+    if (typeof value !== 'string') throw new TypeError(`${name} is not a string`)
+    return value
+  }
+
+  oneOf<T extends string>(name: string, values: readonly T[]): T {
+    const value = values.find((candidate) => candidate === this.#members[name])
+    if (value === undefined) throw new TypeError(`${name} is none of ${values.join(', ')}`)
+    return value
+  }
+
+  /** Each in [0, 2^53). */
+  integers(name: string): number[] {
+    return this.array(name).map((item) => asInteger(item, name, 0))
+  }
+
+  array(name: string): readonly unknown[] {
+    const value = this.#members[name]
+    if (!Array.isArray(value)) throw new TypeError(`${name} is not an array`)
+    return value
+  }
+}
+
+function asObject(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TypeError(`${name} is not an object`)
+  }
+  return value as Readonly<Record<string, unknown>>
+}
+
+function asInteger(value: unknown, name: string, min: number): number {
+  if (!Number.isSafeInteger(value) || (value as number) < min) {
+    throw new TypeError(`${name} is not an integer of at least ${min}`)
+  }
+  return value as number
+}

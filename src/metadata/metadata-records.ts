@@ -1,0 +1,119 @@
+/**
+ * What the metadata store holds under each key, as JSON. Members that this version does not know
+ * are tolerated when reading and kept when a record is rewritten.
+ */
+import type { TopicId } from '../core/ids.ts'
+import { parseTopicId } from '../core/ids.ts'
+import { LIMITS } from '../core/limits.ts'
+import type { TopicConfig } from '../core/topic.ts'
+import { JsonFields } from './json-fields.ts'
+import type { SlotMapRecord } from './slot-map-record.ts'
+import { readSlotMapRecord } from './slot-map-record.ts'
+
+export interface ClusterRecord {
+  readonly clusterId: string
+  readonly createdAtMs: number
+}
+
+export interface NodeRecord {
+  readonly url: string
+  readonly rack: string
+}
+
+export interface TopicRecord {
+  readonly topicId: TopicId
+  /** How many partition keys the topic has, numbered from 0. */
+  readonly partitions: number
+  readonly config: TopicConfig
+  readonly slotMap: SlotMapRecord
+  readonly state: 'active'
+  readonly createdAtMs: number
+}
+
+export interface PartitionRecord {
+  readonly replicas: readonly number[]
+  /** Node id, or -1 while there is no leader. */
+  readonly leader: number
+  readonly leaderEpoch: number
+  readonly isr: readonly number[]
+  /** Eligible leader replicas: out of the ISR but known to hold all that is committed. */
+  readonly elr: readonly number[]
+  readonly state: 'active'
+}
+
+export interface RemovedTopicRecord {
+  readonly name: string
+  readonly removedAtMs: number
+}
+
+export function encodeRecord(
+  record: ClusterRecord | NodeRecord | TopicRecord | PartitionRecord | RemovedTopicRecord,
+): string {
+  return JSON.stringify(record)
+}
+
+/** @throws TypeError, SyntaxError, as do all the others */
+export function decodeCluster(text: string): ClusterRecord {
+  const fields = JsonFields.parse(text)
+  return { clusterId: fields.string('clusterId'), createdAtMs: fields.integer('createdAtMs', 0) }
+}
+
+export function decodeNode(text: string): NodeRecord {
+  const fields = JsonFields.parse(text)
+  return { url: fields.string('url'), rack: fields.string('rack') }
+}
+
+export function decodeTopic(text: string): TopicRecord {
+  const fields = JsonFields.parse(text)
+  const topicId = parseTopicId(fields.string('topicId'))
+  if (topicId === undefined) throw new TypeError('topicId is not 32 hexadecimal digits')
+  const partitions = fields.integer('partitions', 1)
+  if (partitions > LIMITS.partitionsPerTopic) throw new TypeError('partitions is out of bounds')
+  return {
+    topicId,
+    partitions,
+    config: readConfig(fields.object('config')),
+    slotMap: readSlotMapRecord(fields.object('slotMap'), partitions),
+    state: fields.oneOf('state', ['active']),
+    createdAtMs: fields.integer('createdAtMs', 0),
+  }
+}
+
+export function decodePartition(text: string): PartitionRecord {
+  const fields = JsonFields.parse(text)
+  return {
+    replicas: fields.integers('replicas'),
+    leader: fields.integer('leader', -1),
+    leaderEpoch: fields.integer('leaderEpoch', 0),
+    isr: fields.integers('isr'),
+    elr: fields.integers('elr'),
+    state: fields.oneOf('state', ['active']),
+  }
+}
+
+export function decodeRemovedTopic(text: string): RemovedTopicRecord {
+  const fields = JsonFields.parse(text)
+  return { name: fields.string('name'), removedAtMs: fields.integer('removedAtMs', 0) }
+}
+
+/** The stored topic with another config; what a later version added to either stays. */
+export function withConfig(text: string, config: TopicConfig): string {
+  const topic = JSON.parse(text) as { config: object }
+  return JSON.stringify({ ...topic, config: { ...topic.config, ...config } })
+}
+
+function readConfig(fields: JsonFields): TopicConfig {
+  return {
+    replicationFactor: fields.integer('replicationFactor', 1),
+    minInsyncReplicas: fields.integer('minInsyncReplicas', 1),
+    retentionMs: fields.integer('retentionMs', -1),
+    retentionBytes: fields.integer('retentionBytes', -1),
+    segmentBytes: fields.integer('segmentBytes', 1),
+    segmentMs: fields.integer('segmentMs', 1),
+    maxRecordBytes: fields.integer('maxRecordBytes', 1),
+    timestamps: fields.oneOf('timestamps', ['create', 'append']),
+    flush: fields.oneOf('flush', ['commit', 'os']),
+    lingerMs: fields.integer('lingerMs', 0),
+    batchBytes: fields.integer('batchBytes', 1),
+  }
+}
