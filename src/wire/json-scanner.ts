@@ -1,0 +1,325 @@
+/**
+ * Walks JSON text (RFC 8259) and checks its grammar without making a value of it, so that values
+ * can be cut out byte for byte. It does not check UTF-8: do that for the whole text at once.
+ */
+import { LIMITS } from '../core/limits.ts'
+
+export const JSON_BYTE = {
+  quote: 0x22,
+  comma: 0x2c,
+  colon: 0x3a,
+  openArray: 0x5b,
+  closeArray: 0x5d,
+  openObject: 0x7b,
+  closeObject: 0x7d,
+} as const
+
+const { quote, comma, colon, openArray, openObject, closeObject } = JSON_BYTE
+const BACKSLASH = 0x5c
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
+/** A closing bracket is its opening one plus two, in ASCII. */
+const TO_CLOSING = 2
+/** What `peek` gives at the end of the text; no byte is negative. */
+const END = -1
+/** Strings that go on for so long are worth the setup of a search by words. */
+const LONG_RUN_BYTES = 48
+
+const STRING_STOPS = new Uint8Array(256).fill(1, 0, 0x20)
+STRING_STOPS[quote] = 1
+STRING_STOPS[BACKSLASH] = 1
+
+export class JsonScanner {
+  bytes: Uint8Array = new Uint8Array(0)
+  at = 0
+  end = 0
+  /** What is wrong at `at`; empty as long as nothing is. */
+  fault = ''
+  /** Whether the string scanned last has an escape sequence. */
+  escaped = false
+  /** What is between the quotes of the name scanned last, and whether it has an escape sequence. */
+  nameStart = 0
+  nameEnd = 0
+  nameEscaped = false
+
+  /** The brackets that are open, outermost first. */
+  readonly #open: number[] = []
+  #words: Int32Array | undefined
+
+  #start = 0
+
+  /** What is wrong and where, counted from where the text starts. */
+  get faultText(): string {
+    return `not JSON at byte ${this.at - this.#start}: ${this.fault}`
+  }
+
+  reset(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
+    if (bytes !== this.bytes) this.#words = undefined
+    this.bytes = bytes
+    this.#start = start
+    this.at = start
+    this.end = end
+    this.fault = ''
+  }
+
+  /** Steps over whitespace and returns the byte that follows, -1 at the end. */
+  peek(): number {
+    const { bytes, end } = this
+    let at = this.at
+    for (; at < end; at++) {
+      const byte = bytes[at] as number
+      if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) {
+        this.at = at
+        return byte
+      }
+    }
+    this.at = at
+    return END
+  }
+
+  /** Steps over one value, and whitespace before it. */
+  value(): boolean {
+    let depth = 0
+    for (;;) {
+      const byte = this.peek()
+      if (byte === quote) {
+        if (!this.string()) return false
+      } else if (byte === openObject || byte === openArray) {
+        if (depth === LIMITS.jsonDepth) return this.fail(`nested deeper than ${depth} levels`)
+        this.#open[depth++] = byte
+        this.at++
+        if (this.peek() !== byte + TO_CLOSING) {
+          if (byte === openObject && !this.name()) return false
+          continue
+        }
+      } else if (!this.#scalar(byte)) return false
+      // Behind a value: close what ends here, then go on with what follows a comma.
+      for (;;) {
+        if (depth === 0) return true
+        const container = this.#open[depth - 1] as number
+        const next = this.peek()
+        if (next === comma) {
+          this.at++
+          if (container === openObject && !this.name()) return false
+          break
+        }
+        if (next !== container + TO_CLOSING) return this.#unexpected(next, 'a comma or the end')
+        this.at++
+        depth--
+      }
+    }
+  }
+
+  /** Steps over the name of a member and its colon. */
+  name(): boolean {
+    const byte = this.peek()
+    if (byte !== quote) return this.#unexpected(byte, 'a name in quotes')
+    const nameStart = this.at + 1
+    if (!this.string()) return false
+    this.nameStart = nameStart
+    this.nameEnd = this.at - 1
+    this.nameEscaped = this.escaped
+    const next = this.peek()
+    if (next !== colon) return this.#unexpected(next, 'a colon')
+    this.at++
+    return true
+  }
+
+  /** Steps over a string; `at` is on its first quote. */
+  string(): boolean {
+    const { bytes, end } = this
+    let at = this.at + 1
+    this.escaped = false
+    for (;;) {
+      const near = Math.min(end, at + LONG_RUN_BYTES)
+      while (at < near && STRING_STOPS[bytes[at] as number] === 0) at++
+      if (at === near) at = this.#runEnd(at)
+      if (at === end) return this.failAt(this.at, 'a string without an end')
+      const byte = bytes[at] as number
+      if (byte === quote) {
+        this.at = at + 1
+        return true
+      }
+      if (byte !== BACKSLASH) return this.failAt(at, 'a control character in a string')
+      this.escaped = true
+      at = this.#escapeEnd(at)
+      if (at === END) return false
+    }
+  }
+
+  /**
+   * Steps over an object; `at` is on its bracket. Calls `member` behind each name and colon, which
+   * must step over the value; stops when it returns false.
+   */
+  members(member: () => boolean): boolean {
+    this.at++
+    if (this.peek() === closeObject) {
+      this.at++
+      return true
+    }
+    for (;;) {
+      if (!this.name() || !member()) return false
+      const next = this.peek()
+      if (next !== comma && next !== closeObject)
+        return this.#unexpected(next, 'a comma or the end')
+      this.at++
+      if (next === closeObject) return true
+    }
+  }
+
+  /** Whether only whitespace is left. */
+  isEmpty(): boolean {
+    return this.peek() === END
+  }
+
+  /** The same, but it is a fault if not. */
+  isAtEnd(): boolean {
+    return this.isEmpty() || this.unexpected('the end')
+  }
+
+  fail(detail: string): false {
+    this.fault = detail
+    return false
+  }
+
+  failAt(at: number, detail: string): false {
+    this.at = at
+    return this.fail(detail)
+  }
+
+  /** For a byte that the grammar does not allow where it stands. */
+  unexpected(expected: string): false {
+    return this.#unexpected(this.peek(), expected)
+  }
+
+  #unexpected(byte: number, expected: string): false {
+    if (byte === END) return this.fail(`ends where ${expected} should come`)
+    return this.fail(`${characterName(byte)} where ${expected} should come`)
+  }
+
+  /** Where the run of plain string bytes from `start` on ends. */
+  #runEnd(start: number): number {
+    const { bytes, end } = this
+    let at = start
+    const misaligned = (bytes.byteOffset + at) & 3
+    if (end - at >= LONG_RUN_BYTES) {
+      for (const head = misaligned === 0 ? at : at + 4 - misaligned; at < head; at++) {
+        if (STRING_STOPS[bytes[at] as number] !== 0) return at
+      }
+      at = this.#wordRunEnd(at)
+    }
+    while (at < end && STRING_STOPS[bytes[at] as number] === 0) at++
+    return at
+  }
+
+  /** Steps over whole words without a quote, a backslash or a control character, four bytes at once. */
+  #wordRunEnd(start: number): number {
+    const { bytes } = this
+    const base = bytes.byteOffset & ~3
+    this.#words ??= new Int32Array(
+      bytes.buffer,
+      base,
+      (bytes.byteOffset + bytes.length - base) >> 2,
+    )
+    const words = this.#words
+    const end = (bytes.byteOffset + this.end - base) >> 2
+    let at = (bytes.byteOffset + start - base) >> 2
+    for (; at < end; at++) {
+      const word = words[at] as number
+      const quotes = word ^ 0x22222222
+      const backslashes = word ^ 0x5c5c5c5c
+      // The high bit of each byte: below 0x20, or zero after the exclusive or (a borrow may add a false hit).
+      const hits =
+        ((word - 0x20202020) & ~word) |
+        ((quotes - 0x01010101) & ~quotes) |
+        ((backslashes - 0x01010101) & ~backslashes)
+      if ((hits & 0x80808080) !== 0) break
+    }
+    return (at << 2) + base - bytes.byteOffset
+  }
+
+  /** Returns the place behind the escape sequence at `start`, -1 for a bad one. */
+  #escapeEnd(start: number): number {
+    const { bytes, end } = this
+    const kind = start + 1 < end ? (bytes[start + 1] as number) : END
+    switch (kind) {
+      case quote:
+      case BACKSLASH:
+      case 0x2f: // slash
+      case 0x62: // b
+      case 0x66: // f
+      case 0x6e: // n
+      case 0x72: // r
+      case 0x74: // t
+        return start + 2
+      case 0x75: // u
+        for (let at = start + 2; at < start + 6; at++) {
+          if (at >= end || !isHexDigit(bytes[at] as number)) break
+          if (at === start + 5) return start + 6
+        }
+    }
+    this.failAt(start, 'a bad escape sequence in a string')
+    return END
+  }
+
+  #scalar(byte: number): boolean {
+    if (byte === MINUS || isDigit(byte)) return this.#number(byte)
+    if (byte === 0x74) return this.#literal('true')
+    if (byte === 0x66) return this.#literal('false')
+    if (byte === 0x6e) return this.#literal('null')
+    return this.#unexpected(byte, 'a value')
+  }
+
+  #literal(text: string): boolean {
+    for (let i = 0; i < text.length; i++) {
+      const at = this.at + i
+      if (at >= this.end || this.bytes[at] !== text.charCodeAt(i)) {
+        return this.fail(`not a value (${text} is meant?)`)
+      }
+    }
+    this.at += text.length
+    return true
+  }
+
+  #number(first: number): boolean {
+    if (first === MINUS) this.at++
+    if (this.#isNext(ZERO)) this.at++
+    else if (!this.#digits()) return false
+    if (this.#isNext(0x2e)) {
+      this.at++
+      if (!this.#digits()) return false
+    }
+    if (!this.#isNext(0x65) && !this.#isNext(0x45)) return true
+    this.at++
+    if (this.#isNext(0x2b) || this.#isNext(MINUS)) this.at++
+    return this.#digits()
+  }
+
+  #isNext(byte: number): boolean {
+    return this.at < this.end && this.bytes[this.at] === byte
+  }
+
+  /** Steps over a run of at least one digit. */
+  #digits(): boolean {
+    const { bytes, end, at: start } = this
+    let at = start
+    while (at < end && isDigit(bytes[at] as number)) at++
+    this.at = at
+    return at > start || this.fail('a number that lacks a digit')
+  }
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE
+}
+
+function isHexDigit(byte: number): boolean {
+  const letter = byte | 0x20
+  return isDigit(byte) || (letter >= 0x61 && letter <= 0x66)
+}
+
+function characterName(byte: number): string {
+  if (byte > 0x20 && byte < 0x7f) return `"${String.fromCharCode(byte)}"`
+  return `byte 0x${byte.toString(16).padStart(2, '0')}`
+}

@@ -1,0 +1,79 @@
+/** Slices produce bodies of one record a line (NDJSON, JSON lines). */
+import { LIMITS } from '../core/limits.ts'
+import type { FaultDetail } from '../lib/service-error.ts'
+import { isUtf8 } from '../lib/utf8.ts'
+import type { SlicedRecords, SliceFaults } from './json-slice.ts'
+import type { SlicedRecord } from './record-slicer.ts'
+import { RecordSlicer } from './record-slicer.ts'
+
+const LINE_FEED = 0x0a
+
+const pointerOfLine = (line: number) => `line ${line}`
+
+/**
+ * Slices whole lines; the last one may lack its line feed. Lines of nothing but whitespace are
+ * stepped over, but counted. `firstLine` is the number of the first line, for faults.
+ */
+export function sliceLines(body: Uint8Array, firstLine = 1): SlicedRecords | SliceFaults {
+  const slicer = new LineSlicer(body)
+  const records: SlicedRecord[] = []
+  const lines: number[] = []
+  let line = firstLine
+  for (let start = 0; start < body.length && !slicer.isFull; line++) {
+    const feed = body.indexOf(LINE_FEED, start)
+    const end = feed === -1 ? body.length : feed
+    const record = slicer.slice(start, end, line)
+    if (record !== undefined) {
+      records.push(record)
+      lines.push(line)
+    }
+    start = end + 1
+    if (records.length > LIMITS.recordsPerRequest) {
+      return {
+        faults: [
+          {
+            pointer: pointerOfLine(line),
+            detail: `is record ${records.length}; a request has at most ${LIMITS.recordsPerRequest}`,
+          },
+        ],
+      }
+    }
+  }
+  if (slicer.faults.length > 0) return { faults: slicer.faults }
+  return { records, pointerOf: (index) => pointerOfLine(lines[index] as number) }
+}
+
+class LineSlicer {
+  readonly #slicer = new RecordSlicer(pointerOfLine)
+  readonly #body: Uint8Array
+  readonly #isUtf8: boolean
+
+  constructor(body: Uint8Array) {
+    this.#body = body
+    this.#isUtf8 = isUtf8(body)
+  }
+
+  get faults(): readonly FaultDetail[] {
+    return this.#slicer.faults
+  }
+
+  get isFull(): boolean {
+    return this.#slicer.isFull
+  }
+
+  /** Undefined for an empty line, and for a fault. */
+  slice(start: number, end: number, line: number): SlicedRecord | undefined {
+    const slicer = this.#slicer
+    const { scanner } = slicer
+    if (!this.#isUtf8 && !isUtf8(this.#body, start, end)) {
+      slicer.report(pointerOfLine(line), 'is not UTF-8')
+      return undefined
+    }
+    scanner.reset(this.#body, start, end)
+    if (scanner.isEmpty()) return undefined
+    const record = slicer.record(line)
+    if (scanner.fault === '' && scanner.isAtEnd()) return record
+    slicer.report(pointerOfLine(line), scanner.faultText)
+    return undefined
+  }
+}
