@@ -1,6 +1,7 @@
 /** Builds the HTTP application: everything that holds for all routes. It never listens by itself. */
 import type { ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
@@ -25,8 +26,8 @@ import { compilersFactory, schemaErrorFormatter } from './validation.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** How the route takes its body; JSON when absent. */
-    readonly body?: BodyMode
+    /** How the route takes its body, or how it tells by the request; JSON when absent. */
+    readonly body?: BodyMode | ((request: FastifyRequest) => BodyMode)
     /** A JSON route that takes no body for an empty object. */
     readonly optionalBody?: boolean
     /** Whether answers are compressed for clients that ask for it; never on streams of events. */

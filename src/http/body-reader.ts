@@ -63,8 +63,8 @@ export class BodyReader {
       return
     }
     const { config, bodyLimit } = request.routeOptions
-    const mode = typeof config.body === 'function' ? config.body(request) : config.body
     try {
+      const mode = typeof config.body === 'function' ? config.body(request) : config.body
       if (mode === 'raw') {
         this.#readWhole(request, source, bodyLimit, done)
       } else if (mode === 'stream') {
