@@ -45,7 +45,7 @@ export function sliceRecords(body: Uint8Array): SlicedRecords | SliceFaults {
 class DocumentSlicer {
   readonly records: SlicedRecord[] = []
   readonly #slicer = new RecordSlicer(pointerOfIndex)
-  #hasRecords = false
+  #hasRecords: boolean = false
   /** Which record is being read; -1 outside of them. */
   #place = -1
 

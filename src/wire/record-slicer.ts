@@ -65,11 +65,11 @@ export class RecordSlicer {
   )
   readonly #seen = new Set<Member>()
   #place = 0
-  #isFaulty = false
+  #isFaulty: boolean = false
   #key: Uint8Array | null = null
   #value: Uint8Array | null = null
-  #isNull = false
-  #isTombstone = false
+  #isNull: boolean = false
+  #isTombstone: boolean = false
   #partition = -1
   #timestampMs = Number.NaN
 
