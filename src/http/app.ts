@@ -1,7 +1,6 @@
 /** Builds the HTTP application: everything that holds for all routes. It never listens by itself. */
 import type { ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'

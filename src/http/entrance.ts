@@ -56,11 +56,11 @@ export class Entrance {
   #noRoom(request: FastifyRequest, reply: FastifyReply): ServiceError | undefined {
     const { connections, draining } = this.#deps
     if (connections.refuses(request.raw.socket)) {
-      reply.header('connection', 'close')
+      reply.raw.shouldKeepAlive = false
       return new ServiceError('overloaded', 'the server has as many connections as it may')
     }
     if (!draining()) return undefined
-    reply.header('connection', 'close')
+    reply.raw.shouldKeepAlive = false
     return OPERATIONS.has(request.url)
       ? undefined
       : new ServiceError('draining', 'the node is shutting down')

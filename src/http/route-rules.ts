@@ -33,8 +33,7 @@ export function applyRouteRules(
 ): void {
   const { config } = route
   if (config?.compress === true) {
-    assert(route.onSend === undefined, `${route.url} has an onSend hook of its own`)
-    route.onSend = encoder.onSend
+    route.onSend = [encoder.onSend, ...[route.onSend ?? []].flat()]
   }
   route.bodyLimit ??=
     config?.body === undefined ? Math.min(JSON_BODY_BYTES, maxRequestBytes) : maxRequestBytes
