@@ -45,7 +45,9 @@ export class ErrorAnswers {
       this.#deps.requestEnd.watchUnread(request.raw, reply.raw)
       // Closing at once, as fastify asks for after a fault in the body, would reset the connection
       // under a client that still sends; it might never read the answer.
-      if (error.code !== 'request-timeout') reply.removeHeader('connection')
+      if (error.code !== 'request-timeout' && reply.hasHeader('connection')) {
+        reply.removeHeader('connection')
+      }
     }
     const retryAfterMs = retryAfterMsOf(error)
     if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs))
