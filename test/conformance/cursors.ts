@@ -83,20 +83,6 @@ function describeChecks(api: Api): void {
     )
     expect(values((await api.read(topic, `?cursor=${cursor}`)).records)).toEqual([1])
   })
-
-  it('reads partitions that were added later from their start', async () => {
-    const topic = await api.makeTopic('growth', { partitions: 1 })
-    await api.produceNumbers(topic, 2)
-    const { cursor } = await api.read(topic)
-    const grown = await api.callJson('PATCH', `/v1/topics/${topic}`, { partitions: 3 })
-    expect(grown.status, grown.text).toBe(200)
-    await api.produce(
-      topic,
-      [0, 1, 2].map((partition) => ({ partition, value: `p${partition}` })),
-    )
-    const read = values(await api.readAll(topic, `?cursor=${cursor}`))
-    expect(new Set(read)).toEqual(new Set(['p0', 'p1', 'p2']))
-  })
 }
 
 function describePrecedence(api: Api): void {

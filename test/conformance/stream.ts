@@ -249,17 +249,6 @@ function describeControl(api: Api): void {
       expect(stream.comments.length).toBeGreaterThanOrEqual(2)
     })
   }, 40_000)
-
-  it('shows partitions that are added while it is open', async () => {
-    const topic = await api.makeTopic('growth')
-    await follow(api, topic, '?from=earliest', async (stream) => {
-      await api.produceNumbers(topic, 1)
-      await stream.take(1)
-      await api.callJson('PATCH', `/v1/topics/${topic}`, { partitions: 2 })
-      await api.produce(topic, [{ partition: 1, value: 'in the new one' }])
-      expect(values(await stream.take(1))).toEqual(['in the new one'])
-    })
-  })
 }
 
 function describeRefusals(api: Api): void {

@@ -1,0 +1,145 @@
+/**
+ * One bit of a stopped server's files turns over. Whatever it was, the server afterwards either has
+ * every record as it was, or says that it has not: it never serves less or other data in silence.
+ */
+import { cp, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CurlewProcess } from '../support/curlew-process.ts'
+import type { StoredRecord } from '../support/history-checker.ts'
+import { call, callJson } from '../support/http-client.ts'
+import { readTopic } from '../support/load.ts'
+import type { SeededRandom } from '../support/seeded-random.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+import type { TempDirectory } from '../support/temp-directory.ts'
+import { makeTempDirectory } from '../support/temp-directory.ts'
+
+const TOPICS = ['alpha', 'beta']
+const RECORDS = 400
+const FLIPS_PER_KIND = 3
+
+type Outcome = 'same' | 'refused to start' | 'said damaged'
+
+let directory: TempDirectory
+let stopped: string
+let killed: string
+const expected = new Map<string, StoredRecord[]>()
+
+beforeAll(async () => {
+  directory = await makeTempDirectory('damage')
+  killed = join(directory.path, 'killed')
+  stopped = join(directory.path, 'stopped')
+  let server = await CurlewProcess.start({ dataDirectory: killed })
+  for (const topic of TOPICS) {
+    const settings = { partitions: 1, segmentBytes: 1_048_576 }
+    await callJson(server.baseUrl, 'PUT', `/v1/topics/${topic}`, settings)
+    for (let i = 0; i < RECORDS; i += 20) {
+      const records = Array.from({ length: 20 }, (_, n) => ({
+        key: `key-${i + n}`,
+        value: `${topic} ${i + n} ${'v'.repeat(5_000)}`,
+      }))
+      await callJson(server.baseUrl, 'POST', `/v1/topics/${topic}/records`, { records })
+    }
+    expected.set(topic, await readTopic(server.baseUrl, topic))
+  }
+  await server.killHard()
+  await cp(killed, stopped, { recursive: true })
+  server = await CurlewProcess.start({ dataDirectory: stopped })
+  await server.stop()
+}, 120_000)
+afterAll(() => directory.remove())
+
+describe.each(['stopped', 'killed'])('a flipped bit, the server %s before', (how) => {
+  const random = seededRandom(`a flipped bit, ${how}`)
+
+  it('never goes unnoticed where it changes a record', async () => {
+    const source = how === 'stopped' ? stopped : killed
+    const outcomes: Record<string, Outcome[]> = {}
+    for (const [kind, files] of await filesByKind(source)) {
+      for (let i = 0; i < FLIPS_PER_KIND; i++) {
+        const file = random.pick(files)
+        const outcome = await flipAndStart(source, file, random)
+        outcomes[kind] = [...(outcomes[kind] ?? []), outcome]
+      }
+    }
+    console.info(how, JSON.stringify(outcomes))
+    expect(Object.keys(outcomes)).toEqual(expect.arrayContaining(['journal', 'log', 'node.json']))
+  }, 240_000)
+})
+
+/** Files of a data directory by what they are: the folder or the ending tells. */
+async function filesByKind(root: string): Promise<Map<string, string[]>> {
+  const kinds = new Map<string, string[]>()
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (!entry.isFile() || (await stat(path)).size === 0) continue
+    const inLogs = relative(root, path).startsWith('logs')
+    const kind = relative(root, path).startsWith('journal')
+      ? 'journal'
+      : inLogs
+        ? (entry.name.split('.').at(-1) ?? '')
+        : entry.name
+    kinds.set(kind, [...(kinds.get(kind) ?? []), relative(root, path)])
+  }
+  return kinds
+}
+
+async function flipAndStart(source: string, file: string, random: SeededRandom): Promise<Outcome> {
+  const copy = join(directory.path, 'copy')
+  await rm(copy, { recursive: true, force: true })
+  await cp(source, copy, { recursive: true })
+  const where = await flipBit(join(copy, file), random)
+  const server = await CurlewProcess.spawn({ dataDirectory: copy })
+  try {
+    const ready = await server.whenReady().then(
+      () => true,
+      () => false,
+    )
+    if (!ready) {
+      expect(await server.exited, where).not.toEqual({ code: 0, signal: null })
+      expect(server.output, where).toMatch(/damage|corrupt|checksum|invalid|format/i)
+      return 'refused to start'
+    }
+    return await judge(server.baseUrl, where)
+  } finally {
+    await server.killHard()
+  }
+}
+
+/** Reads all topics: each is whole, or the answer says that it is damaged. */
+async function judge(baseUrl: string, where: string): Promise<Outcome> {
+  let outcome: Outcome = 'same'
+  for (const [topic, records] of expected) {
+    const answer = await call(baseUrl, 'GET', `/v1/topics/${topic}/records`)
+    const read = answer.status === 200 ? await tryReading(baseUrl, topic) : answer.text
+    if (typeof read === 'string') {
+      expect(read, where).toContain('partition-damaged')
+      outcome = 'said damaged'
+    } else {
+      expect(read.length, where).toBe(records.length)
+      expect(read, where).toEqual(records)
+    }
+  }
+  return outcome
+}
+
+async function tryReading(baseUrl: string, topic: string): Promise<StoredRecord[] | string> {
+  try {
+    return await readTopic(baseUrl, topic)
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/** Turns one bit over, where the file is not just zeros; tells where. */
+async function flipBit(path: string, random: SeededRandom): Promise<string> {
+  const bytes = await readFile(path)
+  let end = bytes.length
+  while (end > 1 && bytes[end - 1] === 0) end -= 1
+  const at = random.between(0, end)
+  const bit = random.between(0, 8)
+  const handle = await open(path, 'r+')
+  await handle.write(Buffer.from([(bytes[at] ?? 0) ^ (1 << bit)]), 0, 1, at)
+  await handle.close()
+  return `bit ${bit} of byte ${at} of ${path}`
+}

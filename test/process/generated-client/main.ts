@@ -1,0 +1,49 @@
+/**
+ * A program as a user of the generated client writes it. The test generates `api.d.ts` beside a
+ * copy of it, checks the types, runs it against a server and reads what it prints.
+ */
+import createClient from 'openapi-fetch'
+import type { paths } from './api.d.ts'
+
+const client = createClient<paths>({ baseUrl: process.argv[2] ?? '' })
+const topic = 'from-a-generated-client'
+
+async function main(): Promise<void> {
+  const made = await client.PUT('/v1/topics/{topic}', {
+    params: { path: { topic } },
+    body: { partitions: 2, retentionMs: 3_600_000 },
+  })
+  if (made.error) throw new Error(`${made.error.code}: ${made.error.detail}`)
+
+  const start = await client.GET('/v1/topics/{topic}/records', {
+    params: { path: { topic }, query: { from: 'latest' } },
+  })
+  if (start.error) throw new Error(start.error.detail)
+
+  const waiting = client.GET('/v1/topics/{topic}/records', {
+    params: { path: { topic }, query: { cursor: start.data.cursor, wait: 30 } },
+  })
+  const produced = await client.POST('/v1/topics/{topic}/records', {
+    params: { path: { topic } },
+    body: { records: [{ key: 'k', value: { total: 12 }, headers: { source: 'client' } }] },
+  })
+  if (produced.error) throw new Error(produced.error.detail)
+
+  const read = await waiting
+  if (read.error) throw new Error(read.error.detail)
+
+  const refused = await client.GET('/v1/topics/{topic}', { params: { path: { topic: 'missing' } } })
+  const removed = await client.DELETE('/v1/topics/{topic}', { params: { path: { topic } } })
+
+  process.stdout.write(
+    JSON.stringify({
+      made: made.response.status,
+      produced: produced.data.records.length,
+      read: read.data.records.map(({ key, value }) => ({ key, value })),
+      refused: refused.error?.code,
+      removed: removed.response.status,
+    }),
+  )
+}
+
+await main()
