@@ -59,7 +59,7 @@ export class SimFileSystem implements FileSystem {
   quotaBytes: number
   /** Every operation since the start, for tests that check which syncs were done. */
   readonly trace: Operation[] = []
-  traced = false
+  traced: boolean = false
   readonly #options: SimFileSystemOptions
   readonly #random: Random
   readonly #disk: Disk
@@ -125,7 +125,7 @@ export class SimFileSystem implements FileSystem {
     let file = this.#find(path)
     if (file instanceof SimDirectory) throw failure('EISDIR', path)
     const missing = sizeBytes - (file?.sizeBytes ?? 0)
-    if (missing > this.quotaBytes - this.usedBytes) throw failure('ENOSPC', path)
+    if (missing > 0 && missing > this.quotaBytes - this.usedBytes) throw failure('ENOSPC', path)
     if (file === undefined) {
       file = new SimFile()
       this.#link(path, file)

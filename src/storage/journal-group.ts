@@ -1,0 +1,168 @@
+/**
+ * The bytes of the journal: a group is what one write makes durable. Big-endian.
+ *
+ *   at  size  group header
+ *    0     4  CRC-32C of bytes [4, 48 + length)
+ *    4     4  magic "CJG1"; never reused for another layout
+ *    8     8  epoch: random, new at each start of the journal, so that old bytes of a recycled file
+ *             and a group forged inside a client's payload are not taken for the journal's own
+ *   16     4  length of the frames
+ *   20     4  number of frames
+ *   24     8  group sequence, from 0 in each epoch, without gaps
+ *   32     8  frame sequence of the first frame; grows over epochs, may skip
+ *   40     1  kind: 0 frames, 1 seal of an idle journal, 2 seal of a closed one
+ *   41     7  zero
+ *   48        frames: {payload length u32, kind u8, log id u32, payload}...
+ *             zeros up to a multiple of 4096
+ */
+import { assert } from '../lib/assert.ts'
+import { crc32c } from '../lib/crc32c.ts'
+
+export const BLOCK_BYTES = 4096
+export const GROUP_HEADER_BYTES = 48
+export const FRAME_HEADER_BYTES = 9
+
+const MAGIC = 0x434a4731
+
+/** Persisted: never renumber. */
+export const GROUP_KIND = { frames: 0, idleSeal: 1, closeSeal: 2 } as const
+export type GroupKind = (typeof GROUP_KIND)[keyof typeof GROUP_KIND]
+
+export interface JournalFrame {
+  readonly sequence: number
+  readonly kind: number
+  readonly logId: number
+  /** Borrowed: overwritten after the call that it was given to. */
+  readonly payload: Uint8Array
+}
+
+export interface GroupHeader {
+  readonly lengthBytes: number
+  readonly frames: number
+  readonly groupSequence: number
+  readonly frameSequence: number
+  readonly kind: number
+}
+
+export function paddedBytes(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES
+}
+
+/** Space of a group that holds frames of so many bytes. */
+export function groupBytes(framesBytes: number): number {
+  return paddedBytes(GROUP_HEADER_BYTES + framesBytes)
+}
+
+/** Gathers frames in memory that a writer thread can share. */
+export class GroupBuilder {
+  readonly capacityBytes: number
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #end = GROUP_HEADER_BYTES
+  #frames = 0
+
+  constructor(capacityBytes: number) {
+    this.capacityBytes = paddedBytes(capacityBytes)
+    this.#bytes = new Uint8Array(new SharedArrayBuffer(this.capacityBytes))
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  get framesBytes(): number {
+    return this.#end - GROUP_HEADER_BYTES
+  }
+
+  fits(frameBytes: number): boolean {
+    return this.#end + frameBytes <= this.capacityBytes
+  }
+
+  clear(): void {
+    this.#end = GROUP_HEADER_BYTES
+    this.#frames = 0
+  }
+
+  add(kind: number, logId: number, parts: readonly Uint8Array[], payloadBytes: number): void {
+    const view = this.#view
+    let at = this.#end
+    view.setUint32(at, payloadBytes)
+    view.setUint8(at + 4, kind)
+    view.setUint32(at + 5, logId)
+    at += FRAME_HEADER_BYTES
+    for (const part of parts) {
+      this.#bytes.set(part, at)
+      at += part.length
+    }
+    this.#end = at
+    this.#frames++
+  }
+
+  /** Completes the group; the bytes to write stay valid until `clear`. */
+  finish(kind: GroupKind, epoch: bigint, groupSequence: number, frameSequence: number): Uint8Array {
+    const view = this.#view
+    view.setUint32(4, MAGIC)
+    view.setBigUint64(8, epoch)
+    view.setUint32(16, this.framesBytes)
+    view.setUint32(20, this.#frames)
+    setSafeInteger(view, 24, groupSequence)
+    setSafeInteger(view, 32, frameSequence)
+    view.setUint32(40, kind << 24)
+    view.setUint32(44, 0)
+    view.setUint32(0, crc32c(this.#bytes, 4, this.#end))
+    const end = paddedBytes(this.#end)
+    this.#bytes.fill(0, this.#end, end)
+    return this.#bytes.subarray(0, end)
+  }
+}
+
+/** Reads the header at `at` if one of this epoch is there; its CRC is not yet checked. */
+export function readGroupHeader(
+  bytes: Uint8Array,
+  at: number,
+  epoch: bigint,
+): GroupHeader | undefined {
+  if (at + GROUP_HEADER_BYTES > bytes.length) return undefined
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, GROUP_HEADER_BYTES)
+  if (view.getUint32(4) !== MAGIC || view.getBigUint64(8) !== epoch) return undefined
+  return {
+    lengthBytes: view.getUint32(16),
+    frames: view.getUint32(20),
+    groupSequence: getSafeInteger(view, 24),
+    frameSequence: getSafeInteger(view, 32),
+    kind: view.getUint8(40),
+  }
+}
+
+/** Whether the whole group at the start of `bytes` is there and matches its CRC. */
+export function isIntactGroup(bytes: Uint8Array, header: GroupHeader): boolean {
+  const end = GROUP_HEADER_BYTES + header.lengthBytes
+  if (end > bytes.length) return false
+  const expected = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0)
+  return crc32c(bytes, 4, end) === expected
+}
+
+/** The frames of an intact group at the start of `bytes`. */
+export function* framesOf(bytes: Uint8Array, header: GroupHeader): Generator<JournalFrame> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let at = GROUP_HEADER_BYTES
+  for (let i = 0; i < header.frames; i++) {
+    const payloadAt = at + FRAME_HEADER_BYTES
+    const payloadEnd = payloadAt + view.getUint32(at)
+    yield {
+      sequence: header.frameSequence + i,
+      kind: view.getUint8(at + 4),
+      logId: view.getUint32(at + 5),
+      payload: bytes.subarray(payloadAt, payloadEnd),
+    }
+    at = payloadEnd
+  }
+  assert(at === GROUP_HEADER_BYTES + header.lengthBytes, 'frames do not fill their journal group')
+}
+
+function setSafeInteger(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / 2 ** 32))
+  view.setUint32(at + 4, value >>> 0)
+}
+
+/** Garbage may give an unsafe number, which then equals no sequence. */
+function getSafeInteger(view: DataView, at: number): number {
+  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)
+}

@@ -1,0 +1,311 @@
+/**
+ * The one synced file on the way of a produce: frames of all partitions gather while a group of them
+ * is being written; a group is one durable write, and at most one is in flight. A frame's promise is
+ * that of its group.
+ */
+import type { Clock, Timer } from '../env/clock.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Random } from '../env/random.ts'
+import { assert } from '../lib/assert.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { JournalFile } from './journal-files.ts'
+import { JournalFiles } from './journal-files.ts'
+import type { GroupKind } from './journal-group.ts'
+import {
+  BLOCK_BYTES,
+  FRAME_HEADER_BYTES,
+  GROUP_HEADER_BYTES,
+  GROUP_KIND,
+  GroupBuilder,
+  groupBytes,
+} from './journal-group.ts'
+import type { JournalPosition } from './journal-index.ts'
+import { JournalIndex } from './journal-index.ts'
+import { PendingGroup, PendingGroups } from './journal-pending.ts'
+import type { FrameCallback, ReplayOutcome } from './journal-replay.ts'
+import { JournalReplay } from './journal-replay.ts'
+
+export type { JournalFrame } from './journal-group.ts'
+export type { JournalPosition } from './journal-index.ts'
+export type { ReplayOutcome } from './journal-replay.ts'
+
+export interface JournalDeps {
+  readonly fileSystem: FileSystem
+  readonly random: Random
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface JournalOptions {
+  readonly directory: string
+  readonly fileBytes: number
+  /** Size at which a group is full. A larger frame makes a group of its own. */
+  readonly groupBytes: number
+  /** Bytes of frames that may wait or be in flight. */
+  readonly maxPendingBytes: number
+  /** How long nothing is written before a seal goes behind the last group. */
+  readonly sealAfterMs: number
+  /** Empty files kept for reuse. */
+  readonly spareFilesMax: number
+  /** How often a journal that found no space looks again. */
+  readonly spaceRetryMs: number
+}
+
+const MIB = 1024 * 1024
+
+export const JOURNAL_DEFAULTS: Omit<JournalOptions, 'directory'> = {
+  fileBytes: 64 * MIB,
+  groupBytes: 4 * MIB,
+  maxPendingBytes: 64 * MIB,
+  sealAfterMs: 50,
+  spareFilesMax: 8,
+  spaceRetryMs: 1000,
+}
+
+/** A write of the journal failed: what it held is neither durable nor certainly lost, so the process must end. */
+export class JournalFailedError extends Error {
+  override readonly name = 'JournalFailedError'
+
+  constructor(cause: unknown) {
+    super('a write to the journal failed; nothing after it can be trusted', { cause })
+  }
+}
+
+export class Journal {
+  readonly #deps: JournalDeps
+  readonly #options: JournalOptions
+  readonly #files: JournalFiles
+  readonly #pending: PendingGroups
+  readonly #sealBuilder = new GroupBuilder(BLOCK_BYTES)
+  #index: JournalIndex | undefined
+  #epoch = 0n
+  #file: JournalFile | undefined
+  #offset = 0
+  #groupSequence = 0
+  #nextSequence = 0
+  #writing: boolean = false
+  #failure: JournalFailedError | undefined
+  #lastWriteMs = 0
+  #sealTimer: Timer | undefined
+  #sealed: boolean = true
+  #sealDue: GroupKind | undefined
+  #closing: PromiseWithResolvers<void> | undefined
+
+  private constructor(deps: JournalDeps, options: JournalOptions, files: JournalFiles) {
+    this.#deps = deps
+    this.#options = options
+    this.#files = files
+    const capacityBytes = Math.min(options.groupBytes, options.fileBytes - BLOCK_BYTES)
+    this.#pending = new PendingGroups(capacityBytes, options.maxPendingBytes)
+  }
+
+  /** Opens the files; reads and writes nothing yet. */
+  static async open(
+    deps: JournalDeps,
+    options: Partial<JournalOptions> & { readonly directory: string },
+  ): Promise<Journal> {
+    const all: JournalOptions = { ...JOURNAL_DEFAULTS, ...options }
+    assert(all.fileBytes % BLOCK_BYTES === 0, 'a journal file is a multiple of 4096 bytes')
+    assert(all.fileBytes >= 4 * BLOCK_BYTES, 'a journal file has at least 16 KiB')
+    return new Journal(deps, all, await JournalFiles.open(deps, all))
+  }
+
+  /** Largest payload that a frame may have. */
+  get maxPayloadBytes(): number {
+    return this.#options.fileBytes - BLOCK_BYTES - GROUP_HEADER_BYTES - FRAME_HEADER_BYTES
+  }
+
+  /** Sequence that the next frame will get. */
+  get nextSequence(): number {
+    return this.#nextSequence
+  }
+
+  /** Bytes written since the position released last. */
+  get bytesInUse(): number {
+    return this.#index?.bytesInUse ?? 0
+  }
+
+  /** Bytes of frames that are not yet durable. */
+  get pendingBytes(): number {
+    return this.#pending.bytes
+  }
+
+  /**
+   * Reads frames from `start` on, in order, before `start()`. Without a position there is nothing to
+   * read: a checkpoint records one before the first append. After damage it can be called again
+   * with `resumeAt`.
+   */
+  async replay(start: JournalPosition | undefined, frame: FrameCallback): Promise<ReplayOutcome> {
+    assert(this.#index === undefined, 'a journal is replayed before it is started')
+    if (start === undefined) {
+      return { end: 'clean', nextSequence: this.#nextSequence, groups: 0, bytes: 0 }
+    }
+    const { fileSystem } = this.#deps
+    const outcome = await new JournalReplay(fileSystem, this.#options.directory, start).run(frame)
+    this.#nextSequence = Math.max(this.#nextSequence, outcome.nextSequence)
+    return outcome
+  }
+
+  /**
+   * Begins a new epoch. The position must be in a durable checkpoint, and everything replayed in the
+   * logs, before the first append: that one may overwrite what was replayed.
+   */
+  start(): JournalPosition {
+    assert(this.#index === undefined, 'a journal is started once')
+    const { random } = this.#deps
+    this.#epoch = (BigInt(random.uint32()) << 32n) | BigInt(random.uint32())
+    const index = new JournalIndex(this.#epoch.toString(16).padStart(16, '0'))
+    const file = this.#files.take()
+    assert(file !== undefined, 'an open journal has a file')
+    this.#file = file
+    this.#index = index
+    this.#place(file, 0)
+    return index.positionOf(this.#nextSequence)
+  }
+
+  /**
+   * Resolves when the frame is durable. Parts are copied before it returns. Rejects with ServiceError
+   * `disk-full` (not written) or JournalFailedError (outcome unknown; the process must end).
+   * @throws ServiceError `overloaded`, `disk-full`, `draining`; then nothing was admitted
+   */
+  append(kind: number, logId: number, parts: readonly Uint8Array[]): Promise<void> {
+    assert(this.#index !== undefined, 'a journal is started before it is appended to')
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (this.#closing !== undefined) throw new ServiceError('draining', 'the journal is closed')
+    let payloadBytes = 0
+    for (const part of parts) payloadBytes += part.length
+    assert(payloadBytes <= this.maxPayloadBytes, 'a journal frame is larger than its file')
+    const frameBytes = FRAME_HEADER_BYTES + payloadBytes
+    if (this.#files.full && this.#pending.waitingBytes + groupBytes(frameBytes) > this.#room()) {
+      throw diskFull()
+    }
+    const promise = this.#pending.add(this.#nextSequence, kind, logId, parts, payloadBytes)
+    this.#nextSequence++
+    this.#wake()
+    return promise
+  }
+
+  /** Where a replay has to start to see the frame `sequence` and all after it. */
+  positionOf(sequence: number): JournalPosition {
+    assert(this.#index !== undefined, 'a journal that was not started has no positions')
+    return this.#index.positionOf(sequence)
+  }
+
+  /** Files wholly before the position are reused. The position must be in a durable checkpoint. */
+  release(position: JournalPosition): void {
+    for (const slot of this.#index?.release(position) ?? []) this.#files.recycle(slot)
+  }
+
+  /** Takes no more frames, waits for those admitted, seals and closes the files. */
+  async close(): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#closing = Promise.withResolvers<void>()
+      this.#sealTimer?.cancel()
+      if (this.#index === undefined || this.#failure !== undefined) this.#closing.resolve()
+      else {
+        this.#sealDue = GROUP_KIND.closeSeal
+        this.#wake()
+      }
+    }
+    await this.#closing.promise
+    await this.#files.close()
+  }
+
+  /** What is ready now is handled first, so that a group holds all appends of one turn. */
+  #wake(): void {
+    if (this.#writing) return
+    this.#writing = true
+    this.#deps.clock.immediate(() => {
+      void this.#write()
+    })
+  }
+
+  async #write(): Promise<void> {
+    try {
+      for (let group = this.#next(); group !== undefined; group = this.#next()) {
+        const file = await this.#placeFor(group)
+        if (file === undefined) this.#pending.rejectAll(diskFull())
+        else await this.#writeGroup(file, group)
+      }
+      this.#sealLater()
+    } catch (cause) {
+      this.#fail(cause)
+    }
+    this.#writing = false
+    if (this.#sealDue === undefined || this.#failure !== undefined) this.#closing?.resolve()
+  }
+
+  #next(): PendingGroup | undefined {
+    const group = this.#pending.take()
+    if (group !== undefined || this.#sealDue === undefined) return group
+    const seal = this.#sealDue
+    this.#sealDue = undefined
+    // An idle seal may have lost its point meanwhile, and the last block of a file may be taken.
+    if (seal === GROUP_KIND.idleSeal && this.#sealed) return undefined
+    if (this.#offset + BLOCK_BYTES > this.#options.fileBytes) return undefined
+    return new PendingGroup(this.#sealBuilder, this.#nextSequence, seal)
+  }
+
+  /** Bytes left in the current file, a block for a seal set aside. */
+  #room(): number {
+    return this.#options.fileBytes - BLOCK_BYTES - this.#offset
+  }
+
+  async #placeFor(group: PendingGroup): Promise<JournalFile | undefined> {
+    if (group.kind !== GROUP_KIND.frames || group.sizeBytes <= this.#room()) return this.#file
+    const file = await this.#files.takeWhenReady()
+    if (file === undefined) return undefined
+    this.#file = file
+    this.#offset = 0
+    return file
+  }
+
+  #place(file: JournalFile, sizeBytes: number, frameSequence = this.#nextSequence): void {
+    const groupSequence = this.#groupSequence
+    const place = { slot: file.slot, offsetBytes: this.#offset, groupSequence, frameSequence }
+    this.#index?.add(place, sizeBytes)
+  }
+
+  async #writeGroup(file: JournalFile, group: PendingGroup): Promise<void> {
+    const bytes = group.finish(this.#epoch, this.#groupSequence)
+    const offset = this.#offset
+    this.#place(file, bytes.length, group.frameSequence)
+    this.#groupSequence++
+    this.#offset += bytes.length
+    await file.file.write([bytes], offset)
+    this.#sealed = group.kind !== GROUP_KIND.frames
+    this.#lastWriteMs = this.#deps.clock.monotonicMs()
+    this.#pending.done()
+  }
+
+  /** Without a seal, decay in the last group would look like a group torn by a crash. */
+  #sealLater(): void {
+    if (this.#sealed || this.#sealTimer !== undefined || this.#closing !== undefined) return
+    const { clock } = this.#deps
+    const dueMs = this.#lastWriteMs + this.#options.sealAfterMs
+    this.#sealTimer = clock.timer(Math.max(0, dueMs - clock.monotonicMs()), () => {
+      this.#sealTimer = undefined
+      const idleMs = clock.monotonicMs() - this.#lastWriteMs
+      if (this.#writing) return
+      if (idleMs < this.#options.sealAfterMs) this.#sealLater()
+      else {
+        this.#sealDue ??= GROUP_KIND.idleSeal
+        this.#wake()
+      }
+    })
+  }
+
+  #fail(cause: unknown): void {
+    const failure = new JournalFailedError(cause)
+    this.#failure = failure
+    this.#deps.logger.error({ err: cause }, 'a write to the journal failed')
+    this.#pending.rejectAll(failure)
+  }
+}
+
+function diskFull(): ServiceError {
+  return new ServiceError('disk-full', 'There is no space for another journal file.', {
+    retryAfterMs: 1000,
+  })
+}
