@@ -12,6 +12,7 @@ import type { BodyMode } from './body-reader.ts'
 import { BodyReader } from './body-reader.ts'
 import { BrowserRules } from './browser-rules.ts'
 import { answerClientError } from './client-error.ts'
+import { clientGone } from './client-gone.ts'
 import { ConnectionLimit } from './connection-limit.ts'
 import { Entrance } from './entrance.ts'
 import { ErrorAnswers } from './error-handler.ts'
@@ -121,6 +122,11 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
 
   app.addHook('onRoute', (route) => applyRouteRules(route, options.maxRequestBytes, encoder))
   app.decorateRequest('response')
+  app.decorateRequest('signal', {
+    getter() {
+      return clientGone(this.response)
+    },
+  })
   app.addHook('onRequest', entrance.onRequest)
   const parseJson = app.getDefaultJsonParser('error', 'error')
   const bodies = new BodyReader({ budget, stalls, requestEnd, parseJson })

@@ -1,7 +1,6 @@
 /** What shows only on real connections: bad HTTP, too many connections, draining, a client that leaves. */
 import { afterEach, describe, expect, test } from 'vitest'
 import type { App } from '../../src/http/app.ts'
-import { clientGone } from '../../src/http/client-gone.ts'
 import { RawSocket } from './raw-socket.ts'
 import { listen, testApp } from './test-app.ts'
 
@@ -111,13 +110,14 @@ describe('draining', () => {
   })
 })
 
-describe('clientGone', () => {
+describe('request.signal', () => {
   test('aborts when the client leaves, and not when the body has been read or the answer sent', async () => {
     app = testApp()
     const signals: AbortSignal[] = []
     let answer: () => void = () => undefined
-    app.post('/v1/wait', { config: { body: 'raw' } }, async (_request, reply) => {
-      signals.push(clientGone(reply))
+    app.post('/v1/wait', { config: { body: 'raw' } }, async (request) => {
+      signals.push(request.signal)
+      expect(request.signal).toBe(signals.at(-1))
       await new Promise<void>((resolve) => {
         answer = resolve
       })
