@@ -116,6 +116,24 @@ function describeFrames(api: Api): void {
     })
   })
 
+  it('names its place before the first record, so that a reconnect from there misses nothing', async () => {
+    const topic = await api.makeTopic('first-id', { partitions: 2 })
+    await api.produceNumbers(topic, 5)
+    let id = ''
+    await follow(api, topic, '', async (stream) => {
+      await stream.until('an id', (raw) => /^id: ?\S+\n\n/m.test(raw))
+      id = stream.lastEventId
+    })
+    await api.produce(topic, [{ value: 'while away' }])
+    await follow(
+      api,
+      topic,
+      '',
+      async (stream) => expect(values(await stream.take(1))).toEqual(['while away']),
+      { 'last-event-id': id },
+    )
+  })
+
   it('sends each partition in order, and only the partitions asked for', async () => {
     const topic = await api.makeTopic('partitions', { partitions: 3 })
     await follow(api, topic, '?partition=0&partition=2', async (stream) => {
