@@ -144,12 +144,15 @@ function removeRoute(app: App, { topics }: TopicsRoutesDeps): void {
         description: 'The topic is gone with the answer; its space on the disks is freed after it.',
         tags: TAGS,
         params: TopicParams,
-        response: { 202: Type.Null({ description: 'Deleted' }), ...problem },
+        response: {
+          202: Type.Unsafe<undefined>({ type: 'null', description: 'Deleted' }),
+          ...problem,
+        },
       },
     },
     async (request, reply) => {
       await topics.remove(topicName(request.params.topic), request.signal)
-      return await reply.code(202).send(null)
+      return await reply.code(202).send(undefined)
     },
   )
 }
