@@ -38,7 +38,7 @@ export class ProduceLane {
   /** Batches that are being written. */
   readonly inFlight = new Set<PendingBatch>()
   /** Whether the owner has noted that this lane can send. */
-  isDue = false
+  isDue: boolean = false
   linger: Timer | undefined
   #pending: ProduceEntry[] = []
   #pendingBytes = 0

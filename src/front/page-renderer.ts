@@ -1,0 +1,48 @@
+/** Renders the body of a read: the JSON document, or a line a record. */
+import type { TopicImage } from '../metadata/metadata-image.ts'
+import { ByteWriter } from '../wire/byte-writer.ts'
+import { RecordRenderer } from '../wire/render.ts'
+import type { BatchSlice } from './read-selection.ts'
+import { RenderCache } from './render-cache.ts'
+
+export type PageFormat = 'json' | 'ndjson'
+
+const COMMA = 0x2c
+
+export class PageRenderer {
+  readonly #cache: RenderCache
+  readonly #out = new ByteWriter()
+
+  constructor(options: { readonly cacheBytes: number }) {
+    this.#cache = new RenderCache(options.cacheBytes)
+  }
+
+  /** `range` names the records for all time: where they start and where they end in every partition. */
+  body(
+    range: string,
+    topic: TopicImage,
+    slices: readonly BatchSlice[],
+    cursor: string,
+    format: PageFormat,
+  ): Buffer {
+    return this.#cache.get(`${format} ${range}`, () => this.#render(topic, slices, cursor, format))
+  }
+
+  #render(
+    topic: TopicImage,
+    slices: readonly BatchSlice[],
+    cursor: string,
+    format: PageFormat,
+  ): Buffer {
+    const out = this.#out
+    const renderer = new RecordRenderer(topic.name, format)
+    out.clear()
+    if (format === 'json') out.ascii('{"records":[')
+    for (const [i, { partition, batch, from, records }] of slices.entries()) {
+      if (i > 0 && format === 'json') out.byte(COMMA)
+      renderer.render(out, partition, batch, { from, limit: records })
+    }
+    if (format === 'json') out.ascii(`],"cursor":"${cursor}"}`)
+    return out.copy()
+  }
+}

@@ -1,0 +1,127 @@
+/** One bounded read over the partitions of a topic: fetches, chooses, and waits for the first record if asked to. */
+import type { Clock } from '../env/clock.ts'
+import type { TopicImage } from '../metadata/metadata-image.ts'
+import type { Fetched, FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
+import type { PageRenderer } from './page-renderer.ts'
+import { ParkedReads } from './parked-reads.ts'
+import { ReadPage } from './read-page.ts'
+import type { ReadPositions } from './read-positions.ts'
+import { selectRecords } from './read-selection.ts'
+import type { ReadRange } from './read-start.ts'
+import { parseStart, resolveStart } from './read-start.ts'
+import { refusalError } from './refusal.ts'
+
+export interface ReadRequest {
+  readonly topic: TopicImage
+  readonly range: ReadRange
+  /** Records. */
+  readonly limit: number
+  /** Of stored batches; the first batch comes whole, whatever its size. */
+  readonly maxBytes: number
+  /** How long to wait for the first record. */
+  readonly waitMs: number
+  readonly isolation: Isolation
+}
+
+export interface ReaderDeps {
+  readonly clock: Clock
+  readonly storage: StorageService
+  readonly renderer: PageRenderer
+}
+
+export interface ReaderOptions {
+  /** Reads that may wait at once. */
+  readonly parkedReads: number
+}
+
+export class Reader {
+  readonly #deps: ReaderDeps
+  readonly #parked: ParkedReads<ReadPage>
+  #turn = 0
+
+  constructor(deps: ReaderDeps, options: ReaderOptions) {
+    this.#deps = deps
+    this.#parked = new ParkedReads(deps.clock, options.parkedReads)
+  }
+
+  /** Reads that wait for records. */
+  get parked(): number {
+    return this.#parked.size
+  }
+
+  /** @throws ServiceError; rejects with the signal's reason on abort */
+  async read(request: ReadRequest, signal: AbortSignal): Promise<ReadPage> {
+    const start = parseStart(request.topic, request.range)
+    const positions = await resolveStart(start, this.#deps.storage)
+    const page = await this.#attempt(request, positions, 0, signal)
+    if (page.records > 0 || request.waitMs === 0) return page
+    const { limit, maxBytes, isolation } = request
+    const key = `${page.cursor} ${limit} ${maxBytes} ${isolation}`
+    const found = await this.#parked.wait(key, request.waitMs, signal, (waitMs, stop) =>
+      this.#attempt(request, page.after, waitMs, stop),
+    )
+    return found ?? page
+  }
+
+  /** Answers all waiting reads at once, with what they have: nothing. */
+  drain(): void {
+    this.#parked.drain()
+  }
+
+  async #attempt(
+    request: ReadRequest,
+    start: ReadPositions,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<ReadPage> {
+    const { clock, storage, renderer } = this.#deps
+    const untilMs = clock.monotonicMs() + waitMs
+    const positions = start.copy()
+    for (let leftMs = waitMs; ; leftMs = untilMs - clock.monotonicMs()) {
+      const results = await storage.fetch(
+        {
+          positions: positions.fetchPositions(this.#turn++),
+          maxBytes: request.maxBytes,
+          waitMs: Math.max(0, leftMs),
+          isolation: request.isolation,
+        },
+        signal,
+      )
+      const fetched = fetchedOf(results, request.topic, positions)
+      const selection = selectRecords(fetched, positions, request.limit)
+      // What was read may be nothing for readers; then the wait goes on behind it.
+      const isMoved = selection.records === 0 && fetched.length > 0
+      if (isMoved && (leftMs > 0 || waitMs === 0)) continue
+      return new ReadPage(start, positions, selection, isSealed(fetched, positions), renderer)
+    }
+  }
+}
+
+/** @throws ServiceError for a position that is gone, and for failures if nothing else was found */
+function fetchedOf(
+  results: readonly FetchResult[],
+  topic: TopicImage,
+  positions: ReadPositions,
+): Fetched[] {
+  const fetched: Fetched[] = []
+  let failure: (Refusal & { readonly partition: number }) | undefined
+  for (const result of results) {
+    if (result.ok) fetched.push(result)
+    else if (failure === undefined || isPositionGone(result)) failure = result
+  }
+  if (failure !== undefined && (fetched.length === 0 || isPositionGone(failure))) {
+    throw refusalError(failure, topic, failure.partition, positions)
+  }
+  return fetched
+}
+
+function isPositionGone({ code }: Refusal): boolean {
+  return code === 'cursor-expired' || code === 'offset-out-of-range'
+}
+
+/** Whether the same read would give the same answer for ever: more follows, and nothing else competes. */
+function isSealed(fetched: readonly Fetched[], positions: ReadPositions): boolean {
+  const [only] = fetched
+  if (only === undefined || positions.partitions.length !== 1) return false
+  return positions.offsetOf(only.partition) < only.highWatermark
+}
