@@ -125,17 +125,16 @@ export class EmbeddedDatabase {
     const revision = this.#revision + 1
     const entries = this.#entries + puts.length - replaced.length
     let digest = this.#digest
-    for (const entry of replaced) digest += DIGEST_MODULUS - checksumOf(entry)
+    for (const entry of replaced) digest = wrap(digest - checksumOf(entry))
     this.#database.exec('BEGIN IMMEDIATE')
     try {
       for (const entry of puts) {
         const checksum = checksumOf(entry)
-        digest += checksum
+        digest = wrap(digest + checksum)
         const { key, value, createRevision, modRevision, leaseId } = entry
         this.#put.run(key, value, createRevision, modRevision, leaseId, checksum)
       }
       for (const key of removed) this.#remove.run(key)
-      digest %= DIGEST_MODULUS
       this.#putState.run(revision, entries, digest, stateChecksum(revision, entries, digest))
       this.#database.exec('COMMIT')
     } catch (error) {
@@ -164,7 +163,7 @@ export class EmbeddedDatabase {
         throw damaged(this.#path, `the entry ${entry.key} is newer than the store`)
       }
       entries++
-      digest = (digest + checksumOf(entry)) % DIGEST_MODULUS
+      digest = wrap(digest + checksumOf(entry))
     }
     if (entries !== this.#entries || digest !== this.#digest) {
       throw damaged(this.#path, `its ${entries} entries are not the ${this.#entries} last written`)
@@ -238,6 +237,11 @@ function readState(database: DatabaseSync, path: string) {
 
 function checksumOf({ key, value, createRevision, modRevision, leaseId }: StoredEntry): number {
   return crc32c(Buffer.from(`${key}\0${value}\0${createRevision}\0${modRevision}\0${leaseId}`))
+}
+
+/** After every step, so that no sum ever leaves the integers that are exact. */
+function wrap(digest: number): number {
+  return (digest + DIGEST_MODULUS) % DIGEST_MODULUS
 }
 
 function stateChecksum(revision: number, entries: number, digest: number): number {

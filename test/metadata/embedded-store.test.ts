@@ -90,6 +90,19 @@ describe('EmbeddedStore', () => {
     database.close()
   }
 
+  test('what large transactions wrote, replaced and removed is found again', async () => {
+    const keys = Array.from({ length: 3_000 }, (_, n) => `/k/${n}`)
+    const put = (value: string) => keys.map((key) => ({ key, value }))
+    const store = open()
+    await store.transact({ compare: [], put: put('1') })
+    await store.transact({ compare: [], put: put('2') })
+    await store.transact({ compare: [], put: [], remove: keys.slice(1) })
+    const before = await store.list('/')
+    await store.close()
+    expect(await open().list('/')).toEqual(before)
+    expect(before.entries.map(({ key, value }) => [key, value])).toEqual([['/k/0', '2']])
+  })
+
   test('a second opening is refused while the first lasts', async () => {
     const first = open()
     expect(() => open()).toThrow('in use')
