@@ -37,7 +37,7 @@ export class StreamReader {
     deps: StreamReaderDeps,
     outlet: StreamOutlet,
     positions: ReadPositions,
-    unresolved: readonly number[],
+    unresolved: ReadonlyMap<number, ServiceError>,
     isolation: Isolation,
   ) {
     this.#deps = deps
@@ -45,7 +45,10 @@ export class StreamReader {
     this.#isolation = isolation
     this.#renderer = deps.rendererAt(positions)
     this.#held = new HeldPartitions(deps.clock)
-    for (const partition of unresolved) this.#held.hold(partition, true)
+    for (const [partition, error] of unresolved) {
+      this.#held.hold(partition, true)
+      outlet.error(error, undefined)
+    }
   }
 
   get positions(): ReadPositions {

@@ -9,8 +9,8 @@ import { refusalError } from './refusal.ts'
 
 export interface StreamStart {
   readonly positions: ReadPositions
-  /** Partitions whose position is a placeholder: the start, so that a reconnect misses nothing. */
-  readonly unresolved: readonly number[]
+  /** Partitions whose position is a placeholder (the start, so that a reconnect misses nothing), and why. */
+  readonly unresolved: ReadonlyMap<number, ServiceError>
   /** Asks again for the position of such a partition. */
   readonly resolve: (partition: number) => Promise<{ offset: number; lastEpoch: number }>
 }
@@ -23,7 +23,7 @@ export async function startStream(
 ): Promise<StreamStart> {
   const start = parseStart(topic, range)
   const resolve = async (partition: number) => storage.resolveOffset(topic.id, partition, start.at)
-  const unresolved: number[] = []
+  const unresolved = new Map<number, ServiceError>()
   const positions = await Promise.all(
     start.partitions.map(async (partition) => {
       const known = start.known.get(partition)
@@ -32,7 +32,7 @@ export async function startStream(
         return { partition, ...(await resolve(partition)) }
       } catch (error) {
         if (!isPassing(error)) throw error
-        unresolved.push(partition)
+        unresolved.set(partition, error)
         return { partition, offset: 0, lastEpoch: -1 }
       }
     }),
@@ -67,6 +67,6 @@ async function checkEnd(
   }
 }
 
-function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): error is ServiceError {
   return error instanceof ServiceError && ERRORS[error.code].retryable
 }

@@ -9,6 +9,7 @@ import {
   stampBatch,
 } from '../../src/core/record-batch.ts'
 import { RecordCursor } from '../../src/core/record-cursor.ts'
+import type { Clock } from '../../src/env/clock.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
 import type {
   Appended,
@@ -45,6 +46,12 @@ export class FakeStorage implements StorageService {
   readonly #logs = new Map<PartitionKey, Log>()
   readonly #waiters = new Set<Waiter>()
   #held: (() => void)[] | undefined
+  readonly #clock: Clock | undefined
+
+  /** Without a clock waiting fetches end only by `expireWaits`. */
+  constructor(clock?: Clock) {
+    this.#clock = clock
+  }
   /** Called before each fetch is answered; a test makes it wait. */
   beforeFetch: () => Promise<void> | undefined = () => undefined
 
@@ -112,6 +119,7 @@ export class FakeStorage implements StorageService {
         this.#waiters.delete(waiter)
         this.#expire.delete(expire)
         signal.removeEventListener('abort', abort)
+        timer?.cancel()
         give()
       }
       const waiter: Waiter = {
@@ -126,6 +134,7 @@ export class FakeStorage implements StorageService {
       this.#waiters.add(waiter)
       this.#expire.add(expire)
       signal.addEventListener('abort', abort)
+      const timer = this.#clock?.timer(request.waitMs, expire)
     })
   }
 
