@@ -129,6 +129,7 @@ export class JournalFiles {
       if (!this.#full) this.#deps.logger.error({ err: error }, 'no space for a journal file')
       this.#full = true
       if (this.#closed) return
+      this.#retry?.cancel()
       this.#retry = this.#deps.clock.timer(this.#options.spaceRetryMs, () => this.#prepare())
     }
   }

@@ -18,7 +18,7 @@ import {
 import type { JournalPosition } from './journal-index.ts'
 
 /** A promise that the callback returns is awaited before the next frame. */
-export type FrameCallback = (frame: JournalFrame) => undefined | Promise<void>
+export type FrameCallback = (frame: JournalFrame) => unknown
 
 export type ReplayOutcome = {
   /** Sequence after the last frame seen. */
@@ -162,7 +162,7 @@ export class JournalReplay {
     for (const one of framesOf(bytes as Uint8Array, header)) {
       if (one.sequence < this.#start.frameSequence) continue
       const wait = frame(one)
-      if (wait !== undefined) await wait
+      if (wait instanceof Promise) await wait
     }
     this.#nextSequence = Math.max(this.#nextSequence, header.frameSequence + header.frames)
     this.#offset += sizeBytes

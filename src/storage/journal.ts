@@ -26,10 +26,6 @@ import { PendingGroup, PendingGroups } from './journal-pending.ts'
 import type { FrameCallback, ReplayOutcome } from './journal-replay.ts'
 import { JournalReplay } from './journal-replay.ts'
 
-export type { JournalFrame } from './journal-group.ts'
-export type { JournalPosition } from './journal-index.ts'
-export type { ReplayOutcome } from './journal-replay.ts'
-
 export interface JournalDeps {
   readonly fileSystem: FileSystem
   readonly random: Random
@@ -84,6 +80,7 @@ export class Journal {
   #offset = 0
   #groupSequence = 0
   #nextSequence = 0
+  #refusals = 0
   #writing: boolean = false
   #failure: JournalFailedError | undefined
   #lastWriteMs = 0
@@ -186,6 +183,11 @@ export class Journal {
     return promise
   }
 
+  /** How often admitted frames were refused for want of space: known before the promises tell. */
+  get refusals(): number {
+    return this.#refusals
+  }
+
   /** Where a replay has to start to see the frame `sequence` and all after it. */
   positionOf(sequence: number): JournalPosition {
     assert(this.#index !== undefined, 'a journal that was not started has no positions')
@@ -225,7 +227,7 @@ export class Journal {
     try {
       for (let group = this.#next(); group !== undefined; group = this.#next()) {
         const file = await this.#placeFor(group)
-        if (file === undefined) this.#pending.rejectAll(diskFull())
+        if (file === undefined) this.#refuseAll()
         else await this.#writeGroup(file, group)
       }
       this.#sealLater()
@@ -284,7 +286,7 @@ export class Journal {
     if (this.#sealed || this.#sealTimer !== undefined || this.#closing !== undefined) return
     const { clock } = this.#deps
     const dueMs = this.#lastWriteMs + this.#options.sealAfterMs
-    this.#sealTimer = clock.timer(Math.max(0, dueMs - clock.monotonicMs()), () => {
+    this.#sealTimer = clock.timer(Math.max(1, dueMs - clock.monotonicMs()), () => {
       this.#sealTimer = undefined
       const idleMs = clock.monotonicMs() - this.#lastWriteMs
       if (this.#writing) return
@@ -294,6 +296,11 @@ export class Journal {
         this.#wake()
       }
     })
+  }
+
+  #refuseAll(): void {
+    this.#refusals++
+    this.#pending.rejectAll(diskFull())
   }
 
   #fail(cause: unknown): void {

@@ -1,8 +1,9 @@
 /** A journal on a simulated disk that does not wait: what tests of the journal share. */
 import { nullLogger } from '../../src/env/logger.ts'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
-import type { JournalOptions, JournalPosition } from '../../src/storage/journal.ts'
+import type { JournalOptions } from '../../src/storage/journal.ts'
 import { Journal } from '../../src/storage/journal.ts'
+import type { JournalPosition } from '../../src/storage/journal-index.ts'
 import { SimClock } from '../sim/sim-clock.ts'
 import { SimFileSystem } from '../sim/sim-file-system.ts'
 
@@ -55,7 +56,6 @@ export class JournalHarness {
     const frames: Seen[] = []
     const outcome = await journal.replay(start, (frame) => {
       frames.push({ ...frame, payload: Buffer.from(frame.payload).toString('latin1') })
-      return undefined
     })
     return { journal, frames, outcome }
   }
