@@ -1,0 +1,174 @@
+/** `npm run bench`: measures every row of the targets and writes RESULTS.md. */
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { Bench, ExtraTable, Family } from './lib/bench.ts'
+import { describeMachine } from './lib/machine.ts'
+import type { Measurement } from './lib/measurement.ts'
+import { markdown, terminalTable } from './lib/report.ts'
+import { Stage } from './lib/stage.ts'
+import { machineTimes } from './lib/usage.ts'
+import { fanOut } from './rows/fan-out.ts'
+import { ingest } from './rows/ingest.ts'
+import { latency } from './rows/latency.ts'
+import { longPoll } from './rows/long-poll.ts'
+import { peers } from './rows/peers.ts'
+import { produce } from './rows/produce.ts'
+import { profiles } from './rows/profiles.ts'
+import { read } from './rows/read.ts'
+import { recovery } from './rows/recovery.ts'
+
+const FAMILIES: readonly Family[] = [
+  produce,
+  latency,
+  ingest,
+  read,
+  fanOut,
+  longPoll,
+  peers,
+  recovery,
+  profiles,
+]
+
+const HELP = `npm run bench -- [options]
+  --rows 1,2,16   only these rows (16 means 16a and 16b; "profiles" is the table of profiles)
+  --rounds 5      measured rounds of each side
+  --seconds 2     length of a round, whole seconds
+  --quick         a smoke run: 2 rounds of 1 s, smaller logs and crowds
+  --data DIR      where temp data goes; must be on the disk to be measured (default ${tmpdir()})
+  --out FILE      where the results go (default bench/RESULTS.md after a whole run, else nowhere)
+Needs Linux, two cores, wrk (Debian: apt install wrk) and taskset (util-linux).`
+
+interface Settings {
+  readonly rows: readonly string[] | undefined
+  readonly rounds: number
+  readonly seconds: number
+  readonly quick: boolean
+  readonly data: string
+  readonly out: string | undefined
+}
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  let settings: Settings | undefined
+  try {
+    settings = readSettings()
+    requireTools()
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    return 2
+  }
+  if (settings === undefined) {
+    console.log(HELP)
+    return 0
+  }
+  return run(settings)
+}
+
+async function run(settings: Settings): Promise<number> {
+  const stage = new Stage(settings.data)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      void stage.close().finally(() => process.exit(130))
+    })
+  }
+  const measurements: Measurement[] = []
+  const tables: ExtraTable[] = []
+  const failures: { name: string; message: string }[] = []
+  const before = machineTimes()
+  const bench: Bench = {
+    stage,
+    plan: {
+      rounds: settings.rounds,
+      seconds: settings.seconds,
+      progress: (line) => console.error(line),
+    },
+    quick: settings.quick,
+    wants: (row) =>
+      settings.rows?.some((wanted) => row === wanted || row.replace(/[a-z]$/, '') === wanted) ??
+      true,
+    addTable: (table) => tables.push(table),
+  }
+  for (const family of FAMILIES.filter(({ rows }) => rows.some(bench.wants))) {
+    try {
+      measurements.push(...(await family.measure(bench)))
+    } catch (error) {
+      const message = error instanceof Error ? String(error.stack) : String(error)
+      failures.push({ name: family.name, message })
+      console.error(`${family.name} failed: ${message}`)
+    }
+  }
+  const after = machineTimes()
+  const report = {
+    machine: describeMachine(settings.data),
+    stealPercent: ((after.steal - before.steal) / (after.all - before.all)) * 100,
+    rounds: settings.rounds,
+    seconds: settings.seconds,
+    date: new Date().toISOString().slice(0, 10),
+    measurements,
+    tables,
+    failures,
+  }
+  await stage.close()
+  console.log(terminalTable(measurements))
+  for (const { title, columns, lines } of tables) {
+    console.log(
+      [`\n${title}`, columns.join('\t'), ...lines.map((line) => line.join('\t'))].join('\n'),
+    )
+  }
+  if (settings.out !== undefined) {
+    writeFileSync(settings.out, markdown(report))
+    console.log(`written to ${settings.out}`)
+  }
+  return failures.length === 0 ? 0 : 1
+}
+
+function requireTools(): void {
+  const needed = { wrk: 'wrk', taskset: 'util-linux' }
+  for (const [tool, debianPackage] of Object.entries(needed)) {
+    const { error } = spawnSync(tool, ['--version'])
+    if (error !== undefined) throw new Error(`${tool} is needed: apt install ${debianPackage}`)
+  }
+}
+
+/** Undefined when help is wanted. */
+function readSettings(): Settings | undefined {
+  const { values } = parseArgs({
+    options: {
+      rows: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      data: { type: 'string', default: tmpdir() },
+      out: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return undefined
+  const rows = values.rows?.split(',').map((row) => row.trim())
+  for (const row of rows ?? []) {
+    const known = FAMILIES.some((family) =>
+      family.rows.some((each) => each.replace(/[a-z]$/, '') === row || each === row),
+    )
+    if (!known) throw new Error(`no row ${row}; see --help`)
+  }
+  const whole = rows === undefined && !values.quick
+  return {
+    rows,
+    rounds: wholeNumber('rounds', values.rounds ?? (values.quick ? '2' : '5')),
+    seconds: wholeNumber('seconds', values.seconds ?? (values.quick ? '1' : '2')),
+    quick: values.quick,
+    data: values.data,
+    out: values.out ?? (whole ? fileURLToPath(new URL('RESULTS.md', import.meta.url)) : undefined),
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`--${name} must be a whole number from 1`)
+  return value
+}
