@@ -9,24 +9,33 @@ type Payload = string | Buffer
 const WORTHWHILE_BYTES = 1024
 /** Answers in the thread pool at once; beyond it they go out as they are. */
 const AT_ONCE = 8
+const HEADER_LENGTH = 512
 const GZIP_LEVEL = 3
 const ZSTD_LEVEL = 1
 
 /** The encoding that the client likes best; zstd where it has no preference. */
 export function chooseEncoding(acceptEncoding: string | undefined): Encoding | undefined {
-  if (acceptEncoding === undefined || acceptEncoding.length > 512) return undefined
-  const weights = new Map<string, number>()
+  const weightOf = weights(acceptEncoding)
+  const zstd = weightOf('zstd')
+  const gz = Math.max(weightOf('gzip'), weightOf('x-gzip'))
+  if (zstd <= 0 && gz <= 0) return undefined
+  return zstd >= gz ? 'zstd' : 'gzip'
+}
+
+export function takesGzip(acceptEncoding: string | undefined): boolean {
+  return weights(acceptEncoding)('gzip') > 0
+}
+
+function weights(acceptEncoding = ''): (name: string) => number {
+  const known = new Map<string, number>()
+  if (acceptEncoding.length > HEADER_LENGTH) return () => 0
   for (const item of acceptEncoding.toLowerCase().split(',')) {
     const [name = '', ...parameters] = item.split(';').map((part) => part.trim())
     const q = parameters.find((parameter) => parameter.startsWith('q='))
     const weight = q === undefined ? 1 : Number(q.slice(2))
-    weights.set(name, Number.isFinite(weight) ? weight : 0)
+    known.set(name, Number.isFinite(weight) ? weight : 0)
   }
-  const weightOf = (name: string) => weights.get(name) ?? weights.get('*') ?? 0
-  const zstd = weightOf('zstd')
-  const gz = Math.max(weightOf('gzip'), weights.get('x-gzip') ?? 0)
-  if (zstd <= 0 && gz <= 0) return undefined
-  return zstd >= gz ? 'zstd' : 'gzip'
+  return (name) => known.get(name) ?? (name === 'x-gzip' ? 0 : (known.get('*') ?? 0))
 }
 
 /** An `onSend` hook for the routes that say `config: { compress: true }`. */
