@@ -6,6 +6,7 @@ import type { TopicId, TopicName } from '../core/ids.ts'
 import type { SlotMap } from '../core/slot-map.ts'
 import { initialSlotMap } from '../core/slot-map.ts'
 import type { Logger } from '../env/logger.ts'
+import { EMPTY_IMAGE, ImageDraft } from './image-draft.ts'
 import type { MetadataImage, NodeImage, PartitionImage, TopicImage } from './metadata-image.ts'
 import type { MetadataKey } from './metadata-keys.ts'
 import { parseMetadataKey } from './metadata-keys.ts'
@@ -24,6 +25,9 @@ import { slotMapOf } from './slot-map-record.ts'
 const SHARED_SLOT_MAPS = 256
 const NOBODY: PartitionImage = { replicas: [], leader: -1, leaderEpoch: 0, isr: [] }
 
+/** Topics that a change is about, each with its partitions that are. */
+type Touched = Map<TopicName, number[]>
+
 export class ImageBuilder {
   readonly #logger: Logger
   readonly #names = new Map<TopicId, TopicName>()
@@ -31,14 +35,7 @@ export class ImageBuilder {
   /** Also of topics whose own key is not there (yet): those are in no image. */
   readonly #partitions = new Map<TopicId, Map<number, PartitionImage>>()
   readonly #slotMaps = new Map<number, SlotMap>()
-  #image: MetadataImage = {
-    clusterId: '',
-    version: 0,
-    topics: new Map(),
-    topicsById: new Map(),
-    nodes: new Map(),
-    removedTopics: new Map(),
-  }
+  #image = EMPTY_IMAGE
 
   constructor(logger: Logger) {
     this.#logger = logger
@@ -50,8 +47,8 @@ export class ImageBuilder {
 
   /** A value that cannot be read changes nothing: what was known of its key goes on to hold. */
   apply(change: Change): MetadataImage {
-    const touched = new Set<TopicName>()
-    const draft = new Draft(this.#image)
+    const touched: Touched = new Map()
+    const draft = new ImageDraft(this.#image)
     for (const { key, entry } of change.events) {
       const parsed = parseMetadataKey(key)
       if (parsed === undefined) continue
@@ -61,37 +58,35 @@ export class ImageBuilder {
         this.#logger.error({ key, error }, 'a metadata value is not readable and was ignored')
       }
     }
-    for (const name of touched) this.#rebuild(draft, name)
+    for (const [name, partitions] of touched) draft.setTopic(name, this.#topic(name, partitions))
     this.#image = draft.image(change.revision)
     return this.#image
   }
 
   #applyEvent(
-    draft: Draft,
-    touched: Set<TopicName>,
+    draft: ImageDraft,
+    touched: Touched,
     key: MetadataKey,
     entry: Entry | undefined,
   ): void {
     switch (key.kind) {
       case 'cluster':
-        draft.clusterId = entry === undefined ? '' : decodeCluster(entry.value).clusterId
+        draft.setClusterId(entry === undefined ? '' : decodeCluster(entry.value).clusterId)
         break
       case 'node':
-        if (entry === undefined) draft.nodes.delete(key.nodeId)
-        else draft.nodes.set(key.nodeId, nodeImage(key.nodeId, entry))
+        draft.setNode(key.nodeId, entry && nodeImage(key.nodeId, entry))
         break
       case 'removed-topic':
-        if (entry === undefined) draft.removedTopics.delete(key.topicId)
-        else draft.removedTopics.set(key.topicId, decodeRemovedTopic(entry.value).removedAtMs)
+        draft.setRemovedTopic(key.topicId, entry && decodeRemovedTopic(entry.value).removedAtMs)
         break
       case 'topic':
         this.#setTopic(key.name, entry)
-        touched.add(key.name)
+        touch(touched, key.name)
         break
       case 'partition': {
         this.#setPartition(key.topicId, key.partition, entry)
         const name = this.#names.get(key.topicId)
-        if (name !== undefined) touched.add(name)
+        if (name !== undefined) touch(touched, name).push(key.partition)
       }
     }
   }
@@ -125,23 +120,38 @@ export class ImageBuilder {
     partitions.set(partition, { replicas, leader, leaderEpoch, isr })
   }
 
-  #rebuild(draft: Draft, name: TopicName): void {
-    const before = this.#image.topics.get(name)
+  #topic(name: TopicName, touched: readonly number[]): TopicImage | undefined {
     const record = this.#records.get(name)
-    if (before !== undefined && before.id !== record?.topicId) draft.topicsById.delete(before.id)
-    if (record === undefined) {
-      draft.topics.delete(name)
-      return
+    if (record === undefined) return undefined
+    const before = this.#image.topics.get(name)
+    const isSame = before?.id === record.topicId && before.partitions.length === record.partitions
+    return {
+      name,
+      id: record.topicId,
+      config: record.config,
+      slotMap: slotMapOf(record.slotMap, (count) => this.#initialSlotMap(count)),
+      createdAtMs: record.createdAtMs,
+      partitions: isSame
+        ? this.#changedPartitions(before, touched)
+        : this.#allPartitions(name, record),
     }
-    const topic = this.#topicImage(name, record)
-    draft.topics.set(name, topic)
-    draft.topicsById.set(topic.id, topic)
   }
 
-  #topicImage(name: TopicName, record: TopicRecord): TopicImage {
-    const known = this.#partitions.get(record.topicId)
+  #changedPartitions(before: TopicImage, touched: readonly number[]): readonly PartitionImage[] {
+    if (touched.length === 0) return before.partitions
+    const known = this.#partitions.get(before.id)
+    const partitions = before.partitions.slice()
+    for (const partition of touched) {
+      // A key beyond the count belongs to a growth that is not published yet.
+      if (partition < partitions.length) partitions[partition] = known?.get(partition) ?? NOBODY
+    }
+    return partitions
+  }
+
+  #allPartitions(name: TopicName, { topicId, partitions: count }: TopicRecord): PartitionImage[] {
+    const known = this.#partitions.get(topicId)
     let missing = 0
-    const partitions = Array.from({ length: record.partitions }, (_, partition) => {
+    const partitions = Array.from({ length: count }, (_, partition) => {
       const image = known?.get(partition)
       if (image === undefined) missing++
       return image ?? NOBODY
@@ -149,14 +159,7 @@ export class ImageBuilder {
     if (missing > 0) {
       this.#logger.error({ topic: name, missing }, 'partitions of a topic are not in the metadata')
     }
-    return {
-      name,
-      id: record.topicId,
-      config: record.config,
-      slotMap: slotMapOf(record.slotMap, (count) => this.#initialSlotMap(count)),
-      createdAtMs: record.createdAtMs,
-      partitions,
-    }
+    return partitions
   }
 
   #initialSlotMap(partitions: number): SlotMap {
@@ -168,53 +171,16 @@ export class ImageBuilder {
   }
 }
 
-/** The next image in the making: each map is copied when it is first written to. */
-class Draft {
-  clusterId: string
-  readonly #before: MetadataImage
-  #topics: Map<TopicName, TopicImage> | undefined
-  #topicsById: Map<TopicId, TopicImage> | undefined
-  #nodes: Map<number, NodeImage> | undefined
-  #removedTopics: Map<TopicId, number> | undefined
-
-  constructor(before: MetadataImage) {
-    this.#before = before
-    this.clusterId = before.clusterId
-  }
-
-  get topics(): Map<TopicName, TopicImage> {
-    this.#topics ??= new Map(this.#before.topics)
-    return this.#topics
-  }
-
-  get topicsById(): Map<TopicId, TopicImage> {
-    this.#topicsById ??= new Map(this.#before.topicsById)
-    return this.#topicsById
-  }
-
-  get nodes(): Map<number, NodeImage> {
-    this.#nodes ??= new Map(this.#before.nodes)
-    return this.#nodes
-  }
-
-  get removedTopics(): Map<TopicId, number> {
-    this.#removedTopics ??= new Map(this.#before.removedTopics)
-    return this.#removedTopics
-  }
-
-  image(version: number): MetadataImage {
-    return {
-      clusterId: this.clusterId,
-      version,
-      topics: this.#topics ?? this.#before.topics,
-      topicsById: this.#topicsById ?? this.#before.topicsById,
-      nodes: this.#nodes ?? this.#before.nodes,
-      removedTopics: this.#removedTopics ?? this.#before.removedTopics,
-    }
-  }
-}
-
 function nodeImage(id: number, entry: Entry): NodeImage {
   const { url, rack } = decodeNode(entry.value)
   return { id, url, rack, incarnation: entry.createRevision }
+}
+
+function touch(touched: Touched, name: TopicName): number[] {
+  let partitions = touched.get(name)
+  if (partitions === undefined) {
+    partitions = []
+    touched.set(name, partitions)
+  }
+  return partitions
 }

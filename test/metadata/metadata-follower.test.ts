@@ -176,7 +176,8 @@ describe('MetadataFollower', () => {
       { key: topicKey(name('a')), value: '{"topicId":1}' },
       topicPut('b', topicId(2), 1),
     ])
-    expect([...image.topics.keys()]).toEqual(['a', 'b'])
+    expect(image.topics.size).toBe(2)
+    expect(image.topics.get(name('a'))?.id).toBe(topicId(1))
     expect(errors).toContain('a metadata value is not readable and was ignored')
   })
 
@@ -216,8 +217,8 @@ describe('MetadataFollower', () => {
     gate.open()
     await base.clock.run(follower.waitForVersion(revision, NEVER))
     expect(images).toHaveLength(1)
-    expect([...follower.image.topics.keys()].toSorted()).toEqual(['new', 'stays'])
-    expect([...follower.image.topicsById.keys()].toSorted()).toEqual([topicId(2), topicId(3)])
+    expect(new Set(follower.image.topics.keys())).toEqual(new Set(['new', 'stays']))
+    expect(new Set(follower.image.topicsById.keys())).toEqual(new Set([topicId(2), topicId(3)]))
     expect(follower.image.topics.get(name('stays'))).toBe(stays)
     // And it goes on from there.
     expect(
