@@ -2,19 +2,19 @@
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import { RecordRenderer } from '../wire/render.ts'
+import { GenerationCache } from './generation-cache.ts'
 import type { BatchSlice } from './read-selection.ts'
-import { RenderCache } from './render-cache.ts'
 
 export type PageFormat = 'json' | 'ndjson'
 
 const COMMA = 0x2c
 
 export class PageRenderer {
-  readonly #cache: RenderCache
+  readonly #cache: GenerationCache<Buffer>
   readonly #out = new ByteWriter()
 
   constructor(options: { readonly cacheBytes: number }) {
-    this.#cache = new RenderCache(options.cacheBytes)
+    this.#cache = new GenerationCache(options.cacheBytes)
   }
 
   /** `range` names the records for all time: where they start and where they end in every partition. */
@@ -25,7 +25,12 @@ export class PageRenderer {
     cursor: string,
     format: PageFormat,
   ): Buffer {
-    return this.#cache.get(`${format} ${range}`, () => this.#render(topic, slices, cursor, format))
+    const key = `${format} ${range}`
+    const known = this.#cache.get(key, ({ length }) => length)
+    if (known !== undefined) return known
+    const body = this.#render(topic, slices, cursor, format)
+    this.#cache.set(key, body, body.length)
+    return body
   }
 
   #render(

@@ -3,19 +3,28 @@
  * reader of the stream what went wrong. A partition that fails is tried again; the others go on.
  */
 import type { Clock } from '../env/clock.ts'
+import type { Gate } from '../lib/gate.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
+import type { GenerationCache } from './generation-cache.ts'
 import { HeldPartitions } from './held-partitions.ts'
 import type { ReadPositions } from './read-positions.ts'
 import { refusalError } from './refusal.ts'
 import type { StreamOutlet } from './stream-outlet.ts'
 import type { StreamRenderer } from './stream-renderer.ts'
+import type { TailSegment } from './tail-ring.ts'
 
 export interface StreamReaderDeps {
   readonly clock: Clock
   readonly storage: StorageService
+  /** Bounds how many readers hold what they have fetched. */
+  readonly gate: Gate
   /** Makes a renderer that begins at `positions` and moves them. */
   readonly rendererAt: (positions: ReadPositions) => StreamRenderer
+  /** Segments by where they begin, shared by the readers of the same stream. */
+  readonly segments: GenerationCache<TailSegment>
+  /** What the readers of the same stream have in common. */
+  readonly streamKey: string
   /** Where a partition starts whose position could not be resolved before. */
   readonly resolve: (partition: number) => Promise<{ offset: number; lastEpoch: number }>
 }
@@ -73,37 +82,56 @@ export class StreamReader {
       await this.#deps.clock.sleep(waitMs, this.#outlet.signal)
       return 'sent'
     }
-    const results = await this.#fetch(partitions, waitMs)
-    const isTail = results.length === 0 && this.#held.size === 0
-    const refused = new Set<number>()
-    for (const result of results) {
-      if (result.ok) this.#renderer.add(result)
-      else refused.add(result.partition)
+    const results = await this.#send(partitions, waitMs, undefined)
+    const refused = results.filter((result) => !result.ok)
+    for (const partition of partitions) {
+      if (!refused.some((refusal) => refusal.partition === partition)) {
+        this.#held.release(partition)
+      }
     }
-    for (const partition of partitions) if (!refused.has(partition)) this.#held.release(partition)
-    await this.#send()
-    for (const result of results) if (!result.ok && !this.#refused(result)) return 'over'
-    return isTail ? 'tail' : 'sent'
+    for (const refusal of refused) if (!this.#refused(refusal)) return 'over'
+    return results.length === 0 && this.#held.size === 0 ? 'tail' : 'sent'
   }
 
   /**
-   * Sends the partitions `partitions` up to where `bound` is; false if that cannot be done now.
-   * Rejects when the signal of the outlet aborts.
+   * Sends what `partitions` have below where `bound` is; false if that cannot be done now. Rejects
+   * when the signal of the outlet aborts.
    */
   async catchUp(partitions: readonly number[], bound: ReadPositions): Promise<boolean> {
-    const results = await this.#fetch(partitions, 0)
-    if (results.length === 0) return false
-    for (const result of results) {
-      if (!result.ok) return false
-      this.#renderer.add(result, bound.offsetOf(result.partition))
-    }
-    await this.#send()
-    return true
+    const results = await this.#send(partitions, 0, bound)
+    return results.length > 0 && results.every((result) => result.ok)
   }
 
   /** Rejects when the signal of the outlet aborts. */
   pause(): Promise<void> {
     return this.#deps.clock.sleep(PAUSE_MS, this.#outlet.signal)
+  }
+
+  /** Fetches, and sends what came as far as the connection takes it: the rest stays in the log. */
+  async #send(
+    partitions: readonly number[],
+    waitMs: number,
+    bound: ReadPositions | undefined,
+  ): Promise<FetchResult[]> {
+    const { gate } = this.#deps
+    const { signal } = this.#outlet
+    // One that waits for data holds nothing.
+    if (waitMs > 0) {
+      const results = await this.#fetch(partitions, waitMs)
+      if (!this.#write(results, bound)) await this.#drained()
+      return results
+    }
+    await gate.enter(signal)
+    let results: FetchResult[]
+    let isTaken: boolean
+    try {
+      results = await this.#fetch(partitions, 0)
+      isTaken = this.#write(results, bound)
+    } finally {
+      gate.leave()
+    }
+    if (!isTaken) await this.#drained()
+    return results
   }
 
   #fetch(partitions: readonly number[], waitMs: number): Promise<FetchResult[]> {
@@ -115,20 +143,47 @@ export class StreamReader {
     return this.#deps.storage.fetch(request, this.#outlet.signal)
   }
 
-  async #send(): Promise<void> {
+  /** False: the connection is full, and what is left was let go. */
+  #write(results: readonly FetchResult[], bound: ReadPositions | undefined): boolean {
     const { signal } = this.#outlet
-    for (const segment of this.#renderer.flush()) {
+    for (const result of results) {
+      if (result.ok) this.#renderer.load(result, bound?.offsetOf(result.partition))
+    }
+    const isShared = bound === undefined
+    let segment = this.#nextSegment(isShared)
+    for (; segment !== undefined; segment = this.#nextSegment(isShared)) {
       signal.throwIfAborted()
       if (this.#outlet.write([segment.chunk])) continue
-      await new Promise<void>((resolve, reject) => {
-        const abort = () => reject(signal.reason)
-        signal.addEventListener('abort', abort, { once: true })
-        this.#outlet.whenDrained(() => {
-          signal.removeEventListener('abort', abort)
-          resolve()
-        })
-      })
+      this.#renderer.unload()
+      return false
     }
+    return true
+  }
+
+  #nextSegment(isShared: boolean): TailSegment | undefined {
+    const { segments, streamKey } = this.#deps
+    if (!isShared || !this.#renderer.isLoaded) return this.#renderer.next()
+    const key = `${streamKey} ${this.positions.cursor()}`
+    const known = segments.get(key, sizeOf)
+    if (known !== undefined) {
+      this.#renderer.skipTo(known.after)
+      return known
+    }
+    const segment = this.#renderer.next()
+    if (segment !== undefined) segments.set(key, segment, sizeOf(segment))
+    return segment
+  }
+
+  #drained(): Promise<void> {
+    const { signal } = this.#outlet
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(signal.reason)
+      signal.addEventListener('abort', abort, { once: true })
+      this.#outlet.whenDrained(() => {
+        signal.removeEventListener('abort', abort)
+        resolve()
+      })
+    })
   }
 
   async #resolveDue(): Promise<void> {
@@ -177,4 +232,8 @@ export class StreamReader {
     positions.set(partition, offset, lastEpoch)
     this.#renderer = this.#deps.rendererAt(positions)
   }
+}
+
+function sizeOf({ chunk }: TailSegment): number {
+  return chunk.framed.length
 }

@@ -1,10 +1,5 @@
-/** Turns fetched batches into segments of a stream, each frame with the cursor behind its record. */
-import {
-  batchBaseOffset,
-  batchBytes,
-  batchLastOffset,
-  batchRecordCount,
-} from '../core/record-batch.ts'
+/** Turns fetched batches into segments of a stream, one at a time, each frame with the cursor behind its record. */
+import { batchBytes, batchLastOffset, batchRecordCount } from '../core/record-batch.ts'
 import type { ByteWriter } from '../wire/byte-writer.ts'
 import { CursorWriter } from '../wire/cursor-writer.ts'
 import type { Fetched } from '../wire/internal.ts'
@@ -16,23 +11,31 @@ import type { TailSegment } from './tail-ring.ts'
 /** `record`: the whole record as JSON. `value`: the bare value. */
 export type StreamRendering = 'record' | 'value'
 
+interface Loaded {
+  readonly partition: number
+  readonly batches: readonly Uint8Array[]
+  /** Index of the batch that is next. */
+  at: number
+  /** Where the partition stands behind the last batch. */
+  readonly end: number
+}
+
 /** A segment is cut when it has grown to this. */
 const SEGMENT_BYTES = 256 * 1024
-/** A large batch makes at most so many segments, since each begins with a walk through the batch. */
+/** A large batch makes about so many segments at most, since each begins with a walk through it. */
 const SEGMENTS_PER_BATCH = 16
 /** What a frame has besides value and cursor, about. */
 const FRAME_BYTES = 160
 
 export class StreamRenderer {
-  /** Where the next record is; moves with what is added. */
+  /** Where the next record is; moves with each segment. */
   readonly positions: ReadPositions
   readonly #renderer: RecordRenderer
   readonly #cursor: CursorWriter
   readonly #out: ByteWriter
-  #isOpen: boolean = false
-  #segments: TailSegment[] = []
+  #loaded: Loaded[] = []
 
-  /** `out` may be shared: it is used from the first `add` to the next `flush`. */
+  /** `out` may be shared: it is in use only within `next`. */
   constructor(positions: ReadPositions, rendering: StreamRendering, out: ByteWriter) {
     const { topic } = positions
     this.positions = positions
@@ -41,41 +44,58 @@ export class StreamRenderer {
     this.#cursor = new CursorWriter(topic.id, topic.slotMap.version, positions.cursorPositions())
   }
 
+  get isLoaded(): boolean {
+    return this.#loaded.length > 0
+  }
+
+  /** Takes what was fetched from where the partition stands, below offset `upTo` if one is given. */
+  load(fetched: Fetched, upTo = Number.MAX_SAFE_INTEGER): void {
+    const { partition, batches, nextOffset } = fetched
+    this.#loaded.push({ partition, batches, at: 0, end: Math.min(nextOffset, upTo) })
+  }
+
   /**
-   * Takes what was fetched from where the partition stands, below offset `upTo` if one is given.
+   * The next segment of what was loaded; undefined when all of it was passed.
    * @throws ServiceError `partition-damaged`
    */
-  add(fetched: Fetched, upTo = Number.MAX_SAFE_INTEGER): void {
-    const { partition, batches } = fetched
-    if (!this.#isOpen) this.#out.clear()
-    this.#isOpen = true
-    for (const batch of batches) {
-      if (batchBaseOffset(batch) >= upTo) break
-      this.#addBatch(partition, batch, upTo)
+  next(): TailSegment | undefined {
+    const out = this.#out
+    out.clear()
+    while (out.length < SEGMENT_BYTES) {
+      const loaded = this.#loaded[0]
+      if (loaded === undefined) break
+      this.#renderSome(loaded)
     }
-    this.#moveTo(partition, Math.min(fetched.nextOffset, upTo), -1)
+    if (out.length === 0) return undefined
+    return { chunk: streamChunk([out.view()]), after: this.positions.copy() }
   }
 
-  /** Everything since the last time. */
-  flush(): TailSegment[] {
-    if (this.#isOpen) this.#cut()
-    this.#isOpen = false
-    const segments = this.#segments
-    this.#segments = []
-    return segments
+  /** Forgets what is loaded. */
+  unload(): void {
+    this.#loaded = []
   }
 
-  #addBatch(partition: number, batch: Uint8Array, upTo: number): void {
-    const end = Math.min(upTo, batchLastOffset(batch) + 1)
-    const limit = this.#recordsPerSegment(batch)
-    const cursor = this.#cursor
-    let from = this.positions.offsetOf(partition)
-    while (from < end) {
-      const window = { from, upTo, limit, cursor }
+  /** Goes on from where another renderer of the same stream has got to. */
+  skipTo(positions: ReadPositions): void {
+    for (const { partition, offset, lastEpoch } of positions.cursorPositions()) {
+      this.#moveTo(partition, offset, lastEpoch)
+    }
+  }
+
+  #renderSome(loaded: Loaded): void {
+    const { partition, batches, end } = loaded
+    const batch = batches[loaded.at]
+    const from = this.positions.offsetOf(partition)
+    if (batch === undefined || from >= end) {
+      this.#moveTo(partition, end, -1)
+      this.#loaded.shift()
+    } else if (from > batchLastOffset(batch)) {
+      loaded.at++
+    } else {
+      const limit = this.#recordsPerSegment(batch)
+      const window = { from, upTo: end, limit, cursor: this.#cursor }
       const { nextOffset, lastEpoch } = this.#renderer.render(this.#out, partition, batch, window)
       this.#moveTo(partition, nextOffset, lastEpoch)
-      from = nextOffset
-      if (this.#out.length >= SEGMENT_BYTES) this.#cut()
     }
   }
 
@@ -94,12 +114,5 @@ export class StreamRenderer {
       Math.ceil(records / SEGMENTS_PER_BATCH),
       Math.floor(SEGMENT_BYTES / frameBytes),
     )
-  }
-
-  #cut(): void {
-    if (this.#out.length === 0) return
-    const chunk = streamChunk([this.#out.view()])
-    this.#segments.push({ chunk, after: this.positions.copy() })
-    this.#out.clear()
   }
 }

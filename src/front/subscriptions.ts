@@ -2,10 +2,12 @@
 import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
+import { Gate } from '../lib/gate.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataImage, MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import type { Isolation, StorageService } from '../wire/internal.ts'
+import { GenerationCache } from './generation-cache.ts'
 import type { ReadPositions } from './read-positions.ts'
 import type { ReadRange } from './read-start.ts'
 import type { StreamEndReason, StreamOutlet } from './stream-outlet.ts'
@@ -16,6 +18,7 @@ import type { StreamStart } from './stream-start.ts'
 import { startStream } from './stream-start.ts'
 import { Subscriber } from './subscriber.ts'
 import { TailHub } from './tail-hub.ts'
+import type { TailSegment } from './tail-ring.ts'
 
 export interface SubscriptionRequest {
   readonly topic: TopicImage
@@ -30,6 +33,11 @@ export interface SubscriptionsDeps {
   readonly metadata: MetadataView
   readonly logger: Logger
 }
+
+/** Streams that read the log themselves and hold what they fetched; a batch may have 16 MiB. */
+const READERS_AT_ONCE = 8
+/** Segments of readers that are behind: those who stand at the same place share them. */
+const SEGMENT_CACHE_BYTES = 16 * 1024 * 1024
 
 interface Open {
   readonly outlet: StreamOutlet
@@ -50,6 +58,8 @@ export class Subscriptions {
   readonly #hubs = new Map<string, TailHub>()
   readonly #open = new Set<Open>()
   readonly #out = new ByteWriter()
+  readonly #gate = new Gate(READERS_AT_ONCE)
+  readonly #segments = new GenerationCache<TailSegment>(SEGMENT_CACHE_BYTES)
   readonly #unfollow: () => void
 
   constructor(deps: SubscriptionsDeps) {
@@ -105,22 +115,30 @@ export class Subscriptions {
     const { isolation, rendering } = request
     const rendererAt = (positions: ReadPositions) =>
       new StreamRenderer(positions, rendering, this.#out)
+    const streamKey = `${request.topic.id} ${start.positions.partitions} ${isolation} ${rendering}`
     const reader = new StreamReader(
-      { clock, storage, rendererAt, resolve: start.resolve },
+      {
+        clock,
+        storage,
+        gate: this.#gate,
+        rendererAt,
+        segments: this.#segments,
+        streamKey,
+        resolve: start.resolve,
+      },
       outlet,
       start.positions,
       start.unresolved,
       isolation,
     )
-    const hubKey = `${request.topic.id} ${start.positions.partitions} ${isolation} ${rendering}`
     const hubFor = (positions: ReadPositions) => {
-      let hub = this.#hubs.get(hubKey)
+      let hub = this.#hubs.get(streamKey)
       if (hub === undefined) {
         const created = new TailHub(this.#deps, rendererAt(positions.copy()), isolation, () => {
-          if (this.#hubs.get(hubKey) === created) this.#hubs.delete(hubKey)
+          if (this.#hubs.get(streamKey) === created) this.#hubs.delete(streamKey)
         })
         hub = created
-        this.#hubs.set(hubKey, hub)
+        this.#hubs.set(streamKey, hub)
       }
       return hub
     }

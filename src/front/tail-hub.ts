@@ -124,11 +124,11 @@ export class TailHub {
   }
 
   #take(results: readonly FetchResult[]): boolean {
-    const before = this.#ring.end
     for (const result of results) if (!result.ok) return false
-    for (const result of results) if (result.ok) this.#renderer.add(result)
-    for (const segment of this.#renderer.flush()) this.#ring.push(segment)
-    if (this.#ring.end > before || results.length > 0) this.#deliver()
+    for (const result of results) if (result.ok) this.#renderer.load(result)
+    let segment = this.#renderer.next()
+    for (; segment !== undefined; segment = this.#renderer.next()) this.#ring.push(segment)
+    if (results.length > 0) this.#deliver()
     return true
   }
 
