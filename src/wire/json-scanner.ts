@@ -104,7 +104,8 @@ export class JsonScanner {
           if (container === openObject && !this.name()) return false
           break
         }
-        if (next !== container + TO_CLOSING) return this.#unexpected(next, 'a comma or the end')
+        if (next !== container + TO_CLOSING)
+          return this.#unexpected(next, 'a comma or a closing bracket')
         this.at++
         depth--
       }
@@ -162,7 +163,7 @@ export class JsonScanner {
       if (!this.name() || !member()) return false
       const next = this.peek()
       if (next !== comma && next !== closeObject)
-        return this.#unexpected(next, 'a comma or the end')
+        return this.#unexpected(next, 'a comma or a closing bracket')
       this.at++
       if (next === closeObject) return true
     }

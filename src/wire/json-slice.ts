@@ -99,7 +99,8 @@ class DocumentSlicer {
         this.#place++
         if (!this.#element()) return false
       }
-      if (scanner.peek() !== JSON_BYTE.closeArray) return scanner.unexpected('a comma or the end')
+      if (scanner.peek() !== JSON_BYTE.closeArray)
+        return scanner.unexpected('a comma or a closing bracket')
     }
     this.#place = -1
     scanner.at++

@@ -1,7 +1,7 @@
 /**
  * The produce body for readers of the API description. The slicer decides; it refuses beyond this
  * only what a schema cannot say: repeated members and headers, half surrogate pairs, keys too long
- * in bytes, JSON nested too deep, and times that only their offset puts before 1970.
+ * in bytes, JSON nested too deep, and times before 1970.
  */
 import { Type } from 'typebox'
 import { LIMITS } from '../core/limits.ts'
@@ -10,7 +10,7 @@ import { ref } from './schema.ts'
 const BASE64 =
   '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'
 const DATE_TIME =
-  '^(?:19[7-9]\\d|[2-9]\\d{3})-\\d\\d-\\d\\d[Tt](?:[01]\\d|2[0-3]):[0-5]\\d:(?:[0-5]\\d|60)(?:\\.\\d{1,9})?(?:[Zz]|[+-]\\d\\d:\\d\\d)$'
+  '^\\d{4}-\\d\\d-\\d\\d[Tt](?:[01]\\d|2[0-3]):[0-5]\\d:(?:[0-5]\\d|60)(?:\\.\\d{1,9})?(?:[Zz]|[+-]\\d\\d:\\d\\d)$'
 const HEADER_NAME = '^(?!__)[^]+$'
 
 const base64 = (description: string) => Type.String({ pattern: BASE64, description })

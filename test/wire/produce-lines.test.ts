@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest'
+import { sliceLines } from '../../src/wire/produce-lines.ts'
+
+function values(body: string): (string | undefined)[] {
+  const sliced = sliceLines(Buffer.from(body))
+  if ('faults' in sliced) throw new Error(JSON.stringify(sliced.faults))
+  return sliced.records.map(({ value }) => value && Buffer.from(value).toString()) as string[]
+}
+
+function faults(body: string | Uint8Array, firstLine?: number): string[] {
+  const sliced = sliceLines(Buffer.from(body), firstLine)
+  if (!('faults' in sliced)) throw new Error('there is no fault')
+  return sliced.faults.map(({ pointer, detail }) => `${pointer}: ${detail}`)
+}
+
+describe('sliceLines', () => {
+  it.each([
+    ['', []],
+    ['\n \r\n', []],
+    ['{"value":1}', ['1']],
+    ['{"value":1}\n{"value":12.0}\n', ['1', '12.0']],
+    ['{"value":1}\r\n\r\n  {"value":{ "a" : 1e400 }}\t\r\n', ['1', '{ "a" : 1e400 }']],
+  ])('slices %j', (body, expected) => {
+    expect(values(body)).toEqual(expected)
+  })
+
+  it('numbers lines from the one it is told, empty ones too', () => {
+    const sliced = sliceLines(Buffer.from('{"value":1}\n\n{"value":2}\n'), 41)
+    expect('pointerOf' in sliced && [0, 1].map(sliced.pointerOf)).toEqual(['line 41', 'line 43'])
+  })
+
+  it.each([
+    ['{"value":1}\n{"value":', 'line 2: not JSON at byte 9: ends where a value should come'],
+    ['{"value":\n1}', 'line 1: not JSON at byte 9: ends where a value should come'],
+    ['\n{"value":1,"key":2}', 'line 2/key: must be a string'],
+    ['{"value":1} {"value":2}', 'line 1: not JSON at byte 12: "{" where the end should come'],
+    ['[]', 'line 1: must be an object'],
+    ['5 6', 'line 1: must be an object'],
+  ])('refuses %j', (body, fault) => {
+    expect(faults(body)[0]).toBe(fault)
+  })
+
+  it('reports each bad line once text is at fault, and goes on with the next', () => {
+    const body = Buffer.concat([
+      Buffer.from('{"value":1}\n{"value":"'),
+      Buffer.from([0xff]),
+      Buffer.from('"}\n{"valeu":1}\n{'),
+    ])
+    expect(faults(body, 10)).toEqual([
+      'line 11: is not UTF-8',
+      'line 12/valeu: is not known',
+      'line 12: needs value, valueBase64 or "tombstone": true',
+      'line 13: not JSON at byte 1: ends where a name in quotes should come',
+    ])
+  })
+})
