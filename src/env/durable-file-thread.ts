@@ -4,6 +4,7 @@
  */
 import { fdatasyncSync, writevSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
+import { dropBytes } from '../lib/drop-bytes.ts'
 
 export interface DurableWrite {
   readonly fd: number
@@ -20,19 +21,13 @@ export type DurableReply =
 
 /** The system may write short at any time, so go on from where it stopped. */
 function writeFully(fd: number, parts: readonly Uint8Array[], position: number): void {
-  let left = parts
+  let left = dropBytes(parts, 0)
   let at = position
   while (left.length > 0) {
-    let written = writevSync(fd, left, at)
+    const written = writevSync(fd, left, at)
+    if (written === 0) throw Object.assign(new Error('EIO: nothing was written'), { code: 'EIO' })
     at += written
-    let whole = 0
-    while (whole < left.length && written >= (left[whole] as Uint8Array).length) {
-      written -= (left[whole] as Uint8Array).length
-      whole++
-    }
-    left = left.slice(whole)
-    const first = left[0]
-    if (first !== undefined && written > 0) left = [first.subarray(written), ...left.slice(1)]
+    left = dropBytes(left, written)
   }
 }
 

@@ -188,6 +188,18 @@ describe('files', () => {
     expect(frames.map((frame) => frame.payload)).toEqual(texts)
   })
 
+  test('a file keeps its size when seals fill its last block', async () => {
+    const harness = new JournalHarness()
+    const { journal, start } = await harness.begin()
+    await journal.append(1, 1, [new Uint8Array(journal.maxPayloadBytes)])
+    await harness.clock.runFor(1000)
+    await journal.close()
+    expect(await harness.fileSystem.size(`${DIRECTORY}/0`)).toBe(FILE_BYTES)
+    const { frames, outcome } = await harness.replay(start)
+    expect(frames).toHaveLength(1)
+    expect(outcome).toMatchObject({ groups: 2 })
+  })
+
   test('a payload with a copy of a group is data, not journal', async () => {
     const harness = new JournalHarness()
     const first = await harness.begin()
