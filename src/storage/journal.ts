@@ -6,6 +6,8 @@
 import type { Clock, Timer } from '../env/clock.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
+import type { Metrics } from '../env/metrics.ts'
+import { nullMetrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
@@ -22,6 +24,7 @@ import {
 } from './journal-group.ts'
 import type { JournalPosition } from './journal-index.ts'
 import { JournalIndex } from './journal-index.ts'
+import { JournalMeter } from './journal-meter.ts'
 import { PendingGroup, PendingGroups } from './journal-pending.ts'
 import type { FrameCallback, ReplayOutcome } from './journal-replay.ts'
 import { JournalReplay } from './journal-replay.ts'
@@ -31,6 +34,7 @@ export interface JournalDeps {
   readonly random: Random
   readonly clock: Clock
   readonly logger: Logger
+  readonly metrics?: Metrics
 }
 
 export interface JournalOptions {
@@ -73,6 +77,7 @@ export class Journal {
   readonly #options: JournalOptions
   readonly #files: JournalFiles
   readonly #pending: PendingGroups
+  readonly #meter: JournalMeter
   readonly #sealBuilder = new GroupBuilder(BLOCK_BYTES)
   #index: JournalIndex | undefined
   #epoch = 0n
@@ -95,6 +100,7 @@ export class Journal {
     this.#files = files
     const capacityBytes = Math.min(options.groupBytes, options.fileBytes - BLOCK_BYTES)
     this.#pending = new PendingGroups(capacityBytes, options.maxPendingBytes)
+    this.#meter = new JournalMeter(deps.metrics ?? nullMetrics, this)
   }
 
   /** Opens the files; reads and writes nothing yet. */
@@ -275,9 +281,11 @@ export class Journal {
     this.#place(file, bytes.length, group.frameSequence)
     this.#groupSequence++
     this.#offset += bytes.length
+    const startMs = this.#deps.clock.monotonicMs()
     await file.file.write([bytes], offset)
     this.#sealed = group.kind !== GROUP_KIND.frames
     this.#lastWriteMs = this.#deps.clock.monotonicMs()
+    this.#meter.written(bytes.length, this.#lastWriteMs - startMs)
     this.#pending.done()
   }
 

@@ -1,5 +1,7 @@
 /** A journal on a simulated disk that does not wait: what tests of the journal share. */
 import { nullLogger } from '../../src/env/logger.ts'
+import type { Metrics } from '../../src/env/metrics.ts'
+import { nullMetrics } from '../../src/env/metrics.ts'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
 import type { JournalOptions } from '../../src/storage/journal.ts'
 import { Journal } from '../../src/storage/journal.ts'
@@ -30,13 +32,13 @@ export class JournalHarness {
   }
 
   /** Opens and starts; gives the position that a checkpoint would hold. */
-  async begin(): Promise<{ journal: Journal; start: JournalPosition }> {
-    const journal = await this.open()
+  async begin(metrics?: Metrics): Promise<{ journal: Journal; start: JournalPosition }> {
+    const journal = await this.open(metrics)
     const start = journal.start()
     return { journal, start }
   }
 
-  async open(): Promise<Journal> {
+  async open(metrics: Metrics = nullMetrics): Promise<Journal> {
     await this.fileSystem.makeDirectory('/data')
     await this.fileSystem.syncDirectory('/')
     return Journal.open(
@@ -45,6 +47,7 @@ export class JournalHarness {
         random: this.random,
         clock: this.clock,
         logger: nullLogger,
+        metrics,
       },
       { directory: DIRECTORY, ...this.options },
     )

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { PromMetrics } from '../../src/env/prom-metrics.ts'
 import { JournalFailedError } from '../../src/storage/journal.ts'
 import { DIRECTORY, FILE_BYTES, filler, JournalHarness, payload } from './journal-harness.ts'
 
@@ -122,6 +123,24 @@ describe('group commit', () => {
     await large
     expect(journal.pendingBytes).toBe(0)
     await journal.append(1, 1, [new Uint8Array(1)])
+    await journal.close()
+  })
+
+  test('is measured', async () => {
+    const metrics = new PromMetrics()
+    const harness = new JournalHarness()
+    const { journal } = await harness.begin(metrics)
+    await journal.append(1, 1, [new Uint8Array(5000)])
+    void journal.append(1, 1, [new Uint8Array(100)])
+    const lines = (await metrics.text()).split('\n')
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'curlew_journal_bytes_total 8192',
+        'curlew_journal_write_seconds_count 1',
+        'curlew_journal_bytes_in_use 8192',
+        'curlew_journal_pending_bytes 109',
+      ]),
+    )
     await journal.close()
   })
 
