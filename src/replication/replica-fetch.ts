@@ -1,0 +1,183 @@
+/**
+ * Answers a fetch over many partitions: at once from memory where that has data, else from disk, else
+ * when the first of the high watermarks moves.
+ */
+import type { Clock } from '../env/clock.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { LogRead } from '../storage/log-read.ts'
+import type { LogReader } from '../storage/log-reader.ts'
+import type {
+  Fetched,
+  FetchPosition,
+  FetchRequest,
+  FetchResult,
+  Refusal,
+} from '../wire/internal.ts'
+import { refusalOf, refuse } from './append-call.ts'
+import type { Replica } from './replica.ts'
+
+export interface FetchDeps {
+  readonly clock: Clock
+  readonly reader: LogReader
+  readonly find: (position: FetchPosition) => Replica | Refusal
+}
+
+/** What a pass over the positions has found. */
+interface Pass {
+  readonly results: FetchResult[]
+  /** Positions that have data on disk only. */
+  readonly cold: { readonly replica: Replica; readonly position: FetchPosition }[]
+  readonly idle: { readonly replica: Replica; readonly position: FetchPosition }[]
+  bytesLeft: number
+}
+
+export class ReplicaFetch {
+  readonly #deps: FetchDeps
+  #turn = 0
+
+  constructor(deps: FetchDeps) {
+    this.#deps = deps
+  }
+
+  async run(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
+    const { clock } = this.#deps
+    const deadlineMs = clock.monotonicMs() + request.waitMs
+    for (;;) {
+      const pass = this.#pass(request)
+      if (pass.cold.length > 0 && pass.results.length === 0) await this.#readCold(pass, signal)
+      if (pass.results.length > 0) return pass.results
+      const leftMs = deadlineMs - clock.monotonicMs()
+      if (request.waitMs === 0 || leftMs <= 0) return []
+      // Cold data that was gone when it was read means that bounds moved: look again.
+      if (pass.cold.length > 0) continue
+      await this.#wait(pass, leftMs, signal)
+    }
+  }
+
+  /** All that can be answered without waiting. */
+  #pass(request: FetchRequest): Pass {
+    const { positions } = request
+    const pass: Pass = { results: [], cold: [], idle: [], bytesLeft: request.maxBytes }
+    // Each time another position comes first, as the first may use up all the bytes.
+    const first = this.#turn++ % Math.max(1, positions.length)
+    for (let i = 0; i < positions.length; i++) {
+      const position = positions[(first + i) % positions.length] as FetchPosition
+      if (pass.bytesLeft > 0 || pass.results.length === 0) this.#look(pass, position)
+    }
+    return pass
+  }
+
+  #look(pass: Pass, position: FetchPosition): void {
+    const replica = this.#deps.find(position)
+    if ('ok' in replica) {
+      pass.results.push(faulty(position, replica))
+      return
+    }
+    const fault = boundsFault(replica, position)
+    if (fault !== undefined) {
+      pass.results.push(faulty(position, fault))
+      return
+    }
+    if (position.offset === replica.log.highWatermark) {
+      pass.idle.push({ replica, position })
+      return
+    }
+    const read = this.#deps.reader.readMemory(replica.log, rangeOf(replica, position, pass))
+    if (read === undefined) pass.cold.push({ replica, position })
+    else take(pass, replica, position, read)
+  }
+
+  async #readCold(pass: Pass, signal: AbortSignal): Promise<void> {
+    for (const { replica, position } of pass.cold) {
+      if (pass.bytesLeft <= 0 && pass.results.length > 0) return
+      try {
+        const range = rangeOf(replica, position, pass)
+        const read = await this.#deps.reader.read(replica.log, range, signal)
+        const fault = boundsFault(replica, position)
+        if (fault !== undefined) pass.results.push(faulty(position, fault))
+        else take(pass, replica, position, read)
+      } catch (error) {
+        signal.throwIfAborted()
+        const refusal = refusalOf(error)
+        if (refusal === undefined) throw error
+        pass.results.push(faulty(position, refusal))
+      }
+    }
+  }
+
+  /** Until one of the watermarks passes its position, or time is up. */
+  async #wait({ idle }: Pass, waitMs: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const cancels: (() => void)[] = []
+    const timer = this.#deps.clock.timer(waitMs, resolve)
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      for (const { replica, position } of idle) {
+        cancels.push(replica.subscribe(position.offset + 1, resolve))
+      }
+      await promise
+    } finally {
+      timer.cancel()
+      signal.removeEventListener('abort', abort)
+      for (const cancel of cancels) cancel()
+    }
+  }
+}
+
+function rangeOf(replica: Replica, position: FetchPosition, pass: Pass) {
+  return {
+    offset: position.offset,
+    endOffset: replica.log.highWatermark,
+    maxBytes: Math.max(0, pass.bytesLeft),
+  }
+}
+
+function take(pass: Pass, replica: Replica, position: FetchPosition, read: LogRead): void {
+  if (read.batches.length === 0) return
+  pass.bytesLeft -= read.sizeBytes
+  const { topicId, partition } = position
+  const fetched: Fetched = {
+    ok: true,
+    topicId,
+    partition,
+    batches: read.batches,
+    nextOffset: read.nextOffset,
+    highWatermark: replica.log.highWatermark,
+    logStartOffset: replica.log.startOffset,
+  }
+  pass.results.push(fetched)
+}
+
+function faulty(position: FetchPosition, refusal: Refusal): FetchResult {
+  return { ...refusal, topicId: position.topicId, partition: position.partition }
+}
+
+/** Whether the position lies outside of the log, or on a history that was cut. */
+export function boundsFault(replica: Replica, position: FetchPosition): Refusal | undefined {
+  const { log } = replica
+  const { offset, lastEpoch } = position
+  if (log.damage !== undefined) return refuse('partition-damaged', log.damage)
+  if (offset < log.startOffset) {
+    const earliest = log.startOffset
+    return refuse('cursor-expired', `The log starts at ${earliest}.`, { earliest })
+  }
+  const end =
+    lastEpoch === -1 ? log.highWatermark : log.epochs.endOffsetOf(lastEpoch, log.highWatermark)
+  const tail = Math.min(end, log.highWatermark)
+  if (offset > tail || lastEpoch > log.epochs.latest) {
+    return refuse('offset-out-of-range', `The log ends at ${tail}.`, { tail })
+  }
+  return undefined
+}
+
+/** For callers that are not fetches: throws what a fetch would answer. */
+export function throwRefusal(refusal: Refusal): never {
+  const { code, detail, committed, members } = refusal
+  throw new ServiceError(
+    code,
+    detail,
+    members === undefined ? { committed } : { committed, members },
+  )
+}

@@ -1,0 +1,238 @@
+/**
+ * Makes checkpoints: has every changed log written and synced up to one moment, one log after the
+ * other so that the disk is left to the journal in between, notes where each stands, and frees the
+ * journal up to that moment.
+ */
+import type { Clock, Timer } from '../env/clock.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import type { Logger } from '../env/logger.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { CheckpointedLog } from './checkpoint.ts'
+import { writeCheckpointText } from './checkpoint.ts'
+import type { DiskSpace } from './disk-space.ts'
+import { isNoSpace } from './disk-space.ts'
+import type { FilePool } from './file-pool.ts'
+import type { Journal } from './journal.ts'
+import type { JournalPosition } from './journal-index.ts'
+import type { LogWriter } from './log-writer.ts'
+import type { NodeIdentity } from './node-identity.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { SegmentFiles } from './segment-files.ts'
+
+/** An active segment's index is written when so much of the segment is missing in it. */
+const INDEX_LAG_BYTES = 512 * 1024
+
+export interface CheckpointWriterDeps {
+  readonly fileSystem: FileSystem
+  readonly files: FilePool
+  readonly segmentFiles: SegmentFiles
+  readonly writer: LogWriter
+  readonly journal: Journal
+  readonly disk: DiskSpace
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface CheckpointWriterOptions {
+  readonly dataDirectory: string
+  readonly logsDirectory: string
+  readonly identity: NodeIdentity
+  readonly intervalMs: number
+  readonly nextLogId: () => number
+  /** Resolves when all that was journaled so far is settled: to false if some of it was refused. */
+  readonly journaled: () => Promise<boolean>
+  /** A part of the journal is free again. */
+  readonly onFreed: () => void
+  readonly onFatal: (error: unknown) => void
+}
+
+interface Capture {
+  readonly log: PartitionLog
+  readonly text: string
+  readonly endOffset: number
+}
+
+export class CheckpointWriter {
+  readonly #deps: CheckpointWriterDeps
+  readonly #options: CheckpointWriterOptions
+  /** What the next checkpoint says of each log. */
+  readonly #texts = new Map<number, string>()
+  /** Below the offset the log is synced, as long as it was not cut since. */
+  readonly #synced = new WeakMap<PartitionLog, { generation: number; endOffset: number }>()
+  #changed = new Set<PartitionLog>()
+  #running: Promise<void> | undefined
+  #timer: Timer | undefined
+  #closed: boolean = false
+  lastDurationMs = 0
+
+  constructor(deps: CheckpointWriterDeps, options: CheckpointWriterOptions) {
+    this.#deps = deps
+    this.#options = options
+  }
+
+  /** The log differs from what the last checkpoint said, or there was none of it. */
+  note(log: PartitionLog): void {
+    this.#changed.add(log)
+  }
+
+  /** The files of a deleted log are gone, and with them the need to know of it. */
+  forget(log: PartitionLog): void {
+    this.#changed.delete(log)
+    this.#texts.delete(log.identity.logId)
+  }
+
+  start(): void {
+    this.#arm()
+  }
+
+  /** Makes one soon; one that runs is enough. */
+  request(): void {
+    if (this.#closed || this.#running !== undefined) return
+    this.run(false).catch(() => undefined)
+  }
+
+  /** Makes one, after one that runs. Everything that was changed before the call is in it. */
+  async run(clean: boolean): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+    this.#running = this.#make(clean)
+    try {
+      await this.#running
+    } catch (error) {
+      // Without space no checkpoint can be made; that is no reason to end the process.
+      if (!(error instanceof ServiceError)) this.#options.onFatal(error)
+      throw error
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  /** Makes durable what was written of the log. */
+  async syncLog(log: PartitionLog): Promise<void> {
+    const { files, segmentFiles, fileSystem } = this.#deps
+    const synced = this.#synced.get(log)
+    const syncedEnd = synced?.generation === log.generation ? synced.endOffset : 0
+    for (const segment of log.segments) {
+      if (segment.endOffset <= syncedEnd || log.deleted) continue
+      await files.sync(segmentFiles.path(log, segment.baseOffset, 'log'))
+      if (segment.writtenBytes - segment.indexedBytes >= INDEX_LAG_BYTES) {
+        await segmentFiles.persistIndex(log, segment)
+      }
+    }
+    if (!log.directoryUnsynced || log.deleted) return
+    log.directoryUnsynced = false
+    await fileSystem.syncDirectory(log.directory)
+  }
+
+  /** No more by itself; one that runs is waited for. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#timer?.cancel()
+    await this.#running?.catch(() => undefined)
+  }
+
+  #arm(): void {
+    this.#timer = this.#deps.clock.timer(this.#options.intervalMs, () => {
+      if (this.#changed.size > 0) this.request()
+      if (!this.#closed) this.#arm()
+    })
+  }
+
+  async #make(clean: boolean): Promise<void> {
+    const { journal, clock, writer, fileSystem } = this.#deps
+    const startedMs = clock.monotonicMs()
+    const { position, captures, nextLogId } = await this.#capture()
+    for (const capture of captures) {
+      this.#texts.set(capture.log.identity.logId, await this.#settle(capture))
+    }
+    if (writer.rootUnsynced) {
+      writer.rootUnsynced = false
+      await fileSystem.syncDirectory(this.#options.logsDirectory)
+    }
+    const { identity } = this.#options
+    await this.#write({ identity, journal: position, clean, nextLogId })
+    journal.release(position)
+    this.#options.onFreed()
+    this.lastDurationMs = clock.monotonicMs() - startedMs
+  }
+
+  /** The state of all changed logs at one place of the journal, which is durable up to there. */
+  async #capture(): Promise<{
+    position: JournalPosition
+    captures: Capture[]
+    nextLogId: number
+  }> {
+    const { journal } = this.#deps
+    for (;;) {
+      const settled = this.#options.journaled()
+      const position = journal.positionOf(journal.nextSequence)
+      const nextLogId = this.#options.nextLogId()
+      const changed = this.#changed
+      this.#changed = new Set()
+      const captures = [...changed].map((log) => ({
+        log,
+        text: describe(log),
+        endOffset: log.endOffset,
+      }))
+      if (await settled) return { position, captures, nextLogId }
+      // Some of what was captured has been refused: it is not in the logs any more.
+      for (const log of changed) this.#changed.add(log)
+    }
+  }
+
+  /** Has the log written and synced as captured; resolves to what the checkpoint says of it. */
+  async #settle({ log, text, endOffset }: Capture): Promise<string> {
+    if (log.deleted || log.damage !== undefined) return text
+    if (log.flush === 'commit') {
+      await this.#sync(log, endOffset)
+      return text
+    }
+    // Such records are in no journal: what the disk refused meanwhile must not be in the checkpoint.
+    for (;;) {
+      const { generation } = log
+      const latest = describe(log)
+      await this.#sync(log, log.endOffset)
+      if (generation === log.generation) return latest
+    }
+  }
+
+  async #sync(log: PartitionLog, endOffset: number): Promise<void> {
+    const { generation } = log
+    await this.#deps.writer.flush(log, endOffset)
+    await this.syncLog(log)
+    this.#synced.set(log, { generation, endOffset })
+  }
+
+  async #write(head: Parameters<typeof writeCheckpointText>[2]): Promise<void> {
+    const { fileSystem, disk } = this.#deps
+    const { dataDirectory } = this.#options
+    for (;;) {
+      try {
+        await writeCheckpointText(fileSystem, dataDirectory, head, this.#texts.values())
+        return
+      } catch (error) {
+        if (!isNoSpace(error)) throw error
+        disk.noteFull()
+        await disk.retry()
+      }
+    }
+  }
+}
+
+function describe(log: PartitionLog): string {
+  const { logId, topicId, topicName, partition } = log.identity
+  const state: CheckpointedLog = {
+    logId,
+    topicId,
+    topicName,
+    partition,
+    flush: log.flush,
+    startOffset: log.startOffset,
+    endOffset: log.endOffset,
+    highWatermark: log.highWatermark,
+    segments: log.segments.map((segment) => segment.state),
+    epochs: log.epochs.starts,
+    ...(log.deleted ? { deleted: true as const } : {}),
+    ...(log.damage === undefined ? {} : { damage: log.damage }),
+  }
+  return JSON.stringify(state)
+}

@@ -1,0 +1,231 @@
+/**
+ * Where a log and the journal change together: every change of a log is a frame, given to the
+ * journal in the same turn. What the journal refuses for want of space is taken back, at once and
+ * for all logs, so that no frame is ever built on a missing one.
+ */
+import type { Clock } from '../env/clock.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { CheckpointWriter } from './checkpoint-writer.ts'
+import type { DiskSpace } from './disk-space.ts'
+import type { Journal } from './journal.ts'
+import type { FlushMode, FrameKind } from './journal-frames.ts'
+import { encodeEpochStart, encodeFlush, encodeOffset, FRAME } from './journal-frames.ts'
+import type { LogWriter } from './log-writer.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+export interface LogAppenderDeps {
+  readonly journal: Journal
+  readonly writer: LogWriter
+  readonly disk: DiskSpace
+  readonly clock: Clock
+  readonly checkpoints: () => CheckpointWriter
+  readonly onFatal: (error: unknown) => void
+}
+
+/** The last frame of a log in a group of the journal, and where the log ends with it. */
+interface Outstanding {
+  readonly group: Promise<void>
+  endOffset: number
+}
+
+export class LogAppender {
+  readonly #deps: LogAppenderDeps
+  readonly #outstanding = new Map<PartitionLog, Outstanding>()
+  #lastGroup: Promise<void> = Promise.resolve()
+  #refusalsSeen = 0
+
+  constructor(deps: LogAppenderDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Takes in a stamped batch that continues the log; `durableEnd` tells when it is safe.
+   * @throws ServiceError `disk-full`, `overloaded`, `draining`; nothing was taken in then
+   */
+  append(log: PartitionLog, batch: Uint8Array): void {
+    this.settleRefusals()
+    if (this.#deps.disk.isFull || !log.registered) throw diskFull()
+    if (log.flush === 'commit') {
+      const group = this.#journal(log, FRAME.append, batch)
+      log.append(batch, this.#deps.clock.nowMs())
+      this.#track(log, group)
+    } else {
+      log.append(batch, this.#deps.clock.nowMs())
+      this.#deps.writer.note(log)
+    }
+    this.#deps.checkpoints().note(log)
+  }
+
+  /** Journals that the log exists; records may follow at once. */
+  create(log: PartitionLog, payload: Uint8Array): void {
+    log.registered = false
+    this.#deps.checkpoints().note(log)
+    const register = () => {
+      log.registered = true
+    }
+    const lost = () => {
+      log.registered = false
+    }
+    this.#insist(log, FRAME.create, payload, register, lost).catch(() => undefined)
+  }
+
+  /** Resolves when the deletion is durable. */
+  delete(log: PartitionLog): Promise<void> {
+    log.deleted = true
+    log.tail.clear()
+    this.#deps.checkpoints().note(log)
+    return this.#insist(log, FRAME.delete, new Uint8Array(0))
+  }
+
+  /** Resolves when the new start is durable, and with it the right to remove what is below. */
+  raiseStart(log: PartitionLog): Promise<void> {
+    this.#deps.checkpoints().note(log)
+    return this.#insist(log, FRAME.logStart, encodeOffset(log.startOffset))
+  }
+
+  /** Notes that a leader epoch begins at the end of the log. */
+  beginEpoch(log: PartitionLog, leaderEpoch: number): void {
+    if (leaderEpoch <= log.epochs.latest) return
+    log.beginEpoch(leaderEpoch)
+    this.#deps.checkpoints().note(log)
+    const payload = encodeEpochStart(leaderEpoch, log.endOffset)
+    this.#insist(log, FRAME.epochStart, payload).catch(() => undefined)
+  }
+
+  /**
+   * Changes how records are promised. From `os` to `commit`, what was promised as written is synced
+   * first; records that come meanwhile are promised when that is done.
+   */
+  async setFlush(log: PartitionLog, flush: FlushMode): Promise<void> {
+    if (log.flush === flush) return
+    if (flush === 'commit') {
+      while (log.writtenEnd < log.endOffset) await this.#deps.writer.flush(log, log.endOffset)
+    }
+    if (log.deleted || log.flush === flush) return
+    log.flush = flush
+    this.#deps.checkpoints().note(log)
+    const noted = this.#insist(log, FRAME.flush, encodeFlush(flush))
+    if (flush === 'os') {
+      this.#deps.writer.note(log)
+      return
+    }
+    const synced = Promise.all([noted, this.#deps.checkpoints().syncLog(log)]).then(() => undefined)
+    log.transition = synced
+    await synced
+    log.transition = undefined
+  }
+
+  /** Resolves when all that was journaled so far is settled: to false if some of it was refused. */
+  async journaled(): Promise<boolean> {
+    this.settleRefusals()
+    try {
+      await this.#lastGroup
+      return true
+    } catch (error) {
+      if (isDiskFull(error)) return false
+      throw error
+    }
+  }
+
+  /** Takes back what the journal has refused; before anything else is built on it. */
+  settleRefusals(): void {
+    const { journal, disk } = this.#deps
+    if (journal.refusals === this.#refusalsSeen) return
+    this.#refusalsSeen = journal.refusals
+    disk.noteFull()
+    for (const log of [...this.#outstanding.keys()]) {
+      this.#outstanding.delete(log)
+      if (log.flush === 'commit' && !log.deleted) log.refuseUndurable()
+    }
+  }
+
+  #journal(log: PartitionLog, kind: FrameKind, payload: Uint8Array): Promise<void> {
+    const { journal, disk } = this.#deps
+    try {
+      this.#lastGroup = journal.append(kind, log.identity.logId, [payload])
+      return this.#lastGroup
+    } catch (error) {
+      if (isDiskFull(error)) disk.noteFull()
+      throw error
+    }
+  }
+
+  /** Frames of a group settle together: a log waits for each group once. */
+  #track(log: PartitionLog, group: Promise<void>): void {
+    const last = this.#outstanding.get(log)
+    if (last?.group === group) {
+      last.endOffset = log.endOffset
+      return
+    }
+    const outstanding: Outstanding = { group, endOffset: log.endOffset }
+    this.#outstanding.set(log, outstanding)
+    group.then(
+      () => {
+        if (this.#outstanding.get(log) === outstanding) this.#outstanding.delete(log)
+        if (log.transition === undefined) this.#durable(log, outstanding.endOffset)
+        else {
+          const { generation } = log
+          log.transition.then(
+            () => {
+              if (generation === log.generation) this.#durable(log, outstanding.endOffset)
+            },
+            () => undefined,
+          )
+        }
+      },
+      (error: unknown) => {
+        if (isDiskFull(error)) this.settleRefusals()
+        else this.#deps.onFatal(error)
+      },
+    )
+  }
+
+  #durable(log: PartitionLog, endOffset: number): void {
+    if (log.deleted) return
+    log.durableTo(endOffset)
+    this.#deps.writer.note(log)
+  }
+
+  /** Journals a frame that is no record; tries again as long as there is no space. */
+  async #insist(
+    log: PartitionLog,
+    kind: FrameKind,
+    payload: Uint8Array,
+    admitted: () => void = () => undefined,
+    lost: () => void = () => undefined,
+  ): Promise<void> {
+    for (;;) {
+      try {
+        const group = this.#journal(log, kind, payload)
+        admitted()
+        await group
+        return
+      } catch (error) {
+        lost()
+        if (!isDiskFull(error) && !isOverloaded(error)) {
+          if (!isDraining(error)) this.#deps.onFatal(error)
+          throw error
+        }
+        this.settleRefusals()
+        await this.#deps.disk.retry()
+        if (log.deleted && kind !== FRAME.delete) return
+      }
+    }
+  }
+}
+
+function diskFull(): ServiceError {
+  return new ServiceError('disk-full', 'The disk is full.', { retryAfterMs: 1000 })
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'disk-full'
+}
+
+function isOverloaded(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'overloaded'
+}
+
+function isDraining(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'draining'
+}

@@ -1,0 +1,201 @@
+/**
+ * Logs as folders: makes the objects that stand for them, and brings their files into agreement
+ * with what a log is known to hold.
+ */
+import {
+  batchBaseOffset,
+  batchLastOffset,
+  batchLeaderEpoch,
+  batchMaxTimestamp,
+} from '../core/record-batch.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import type { Logger } from '../env/logger.ts'
+import { assert } from '../lib/assert.ts'
+import { scanBatches } from './batch-scan.ts'
+import type { CheckpointedLog } from './checkpoint.ts'
+import type { FilePool } from './file-pool.ts'
+import type { LogCreation } from './journal-frames.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
+import type { MemoryTail } from './memory-tail.ts'
+import type { LogIdentity } from './partition-log.ts'
+import { PartitionLog } from './partition-log.ts'
+import { parseSegmentFileName, Segment } from './segment.ts'
+import type { SegmentFiles } from './segment-files.ts'
+
+/** A file name has at most 255 bytes; the topic id makes the folder unique, its name is for people. */
+const NAME_BYTES_MAX = 200
+const CONCURRENT_FOLDERS = 8
+
+export interface LogFilesDeps {
+  readonly fileSystem: FileSystem
+  readonly files: FilePool
+  readonly segmentFiles: SegmentFiles
+  readonly memory: MemoryTail
+  readonly logger: Logger
+  readonly nowMs: () => number
+}
+
+export function logDirectory(
+  root: string,
+  log: { topicName: string; partition: number; topicId: string },
+): string {
+  return `${root}/${log.topicName.slice(0, NAME_BYTES_MAX)}-${log.partition}.${log.topicId}`
+}
+
+export class LogFiles {
+  readonly root: string
+  readonly #deps: LogFilesDeps
+
+  constructor(deps: LogFilesDeps, options: { dataDirectory: string }) {
+    this.#deps = deps
+    this.root = `${options.dataDirectory}/logs`
+  }
+
+  create(logId: number, creation: LogCreation): PartitionLog {
+    const identity: LogIdentity = {
+      logId,
+      topicId: creation.topicId,
+      topicName: creation.topicName,
+      partition: creation.partition,
+    }
+    return new PartitionLog(identity, {
+      directory: logDirectory(this.root, creation),
+      tail: this.#deps.memory.open(),
+      flush: creation.flush,
+    })
+  }
+
+  restore(state: CheckpointedLog): PartitionLog {
+    const { logId, topicId, topicName, partition, flush } = state
+    const log = new PartitionLog(
+      { logId, topicId, topicName, partition },
+      { directory: logDirectory(this.root, state), tail: this.#deps.memory.open(), flush },
+      {
+        startOffset: state.startOffset,
+        endOffset: state.endOffset,
+        highWatermark: state.highWatermark,
+        segments: state.segments.map((segment) => new Segment(segment)),
+        epochs: new LeaderEpochs(state.epochs),
+      },
+    )
+    log.directoryMade = state.segments.length > 0
+    log.damage = state.damage
+    log.deleted = state.deleted === true
+    return log
+  }
+
+  /** Takes in whatever valid batches lie in the files behind what the log is known to hold. */
+  async adoptWritten(log: PartitionLog): Promise<void> {
+    for (;;) {
+      const active = log.segments.at(-1)
+      if (active !== undefined) await this.#adoptFrom(log, active)
+      const path = this.#deps.segmentFiles.path(log, log.endOffset, 'log')
+      if (active?.baseOffset === log.endOffset) return
+      if ((await this.#deps.fileSystem.size(path)) === undefined) return
+      log.roll(this.#deps.nowMs())
+    }
+  }
+
+  /** The place of the batch that begins at `offset`; undefined if the log would be empty. */
+  async placeOf(
+    log: PartitionLog,
+    offset: number,
+  ): Promise<{ segment: Segment; position: number } | undefined> {
+    const segment = log.segmentOf(offset - 1)
+    if (segment === undefined || offset <= segment.baseOffset) return undefined
+    const path = this.#deps.segmentFiles.path(log, segment.baseOffset, 'log')
+    const range = { start: 0, end: segment.writtenBytes }
+    let endOffset = segment.baseOffset
+    const end = await this.#deps.files.use(path, 'read', (file) =>
+      scanBatches(file, range, (bytes, at) => {
+        if (batchBaseOffset(bytes, at) >= offset) return false
+        endOffset = batchLastOffset(bytes, at) + 1
+        return true
+      }),
+    )
+    assert(endOffset === offset, `no batch of ${path} ends at ${offset}`)
+    return { segment, position: end.position }
+  }
+
+  /**
+   * Compares files and logs: what is beyond the end of a log goes, what is missing damages it.
+   * All of a log must have been written.
+   */
+  async verify(logs: readonly PartitionLog[]): Promise<void> {
+    const rest = logs.values()
+    const work = async () => {
+      for (const log of rest) await this.#verify(log)
+    }
+    await Promise.all(Array.from({ length: CONCURRENT_FOLDERS }, work))
+  }
+
+  async #adoptFrom(log: PartitionLog, active: Segment): Promise<void> {
+    const path = this.#deps.segmentFiles.path(log, active.baseOffset, 'log')
+    const size = await this.#deps.fileSystem.size(path)
+    if (size === undefined || size <= active.sizeBytes) return
+    const range = { start: active.sizeBytes, end: size }
+    await this.#deps.files.use(path, 'read', (file) =>
+      scanBatches(file, range, (bytes, at, _position, sizeBytes) => {
+        const leaderEpoch = batchLeaderEpoch(bytes, at)
+        if (batchBaseOffset(bytes, at) !== log.endOffset) return false
+        if (leaderEpoch < log.epochs.latest) return false
+        const maxTimestampMs = batchMaxTimestamp(bytes, at)
+        log.adopt({
+          endOffset: batchLastOffset(bytes, at) + 1,
+          sizeBytes,
+          leaderEpoch,
+          maxTimestampMs,
+        })
+        return true
+      }),
+    )
+  }
+
+  async #verify(log: PartitionLog): Promise<void> {
+    if (log.damage !== undefined) return
+    const names = await this.#deps.fileSystem.list(log.directory)
+    const found = new Set<number>()
+    for (const name of names) {
+      const file = parseSegmentFileName(name)
+      if (file === undefined) continue
+      const segment = log.segments.find(({ baseOffset }) => baseOffset === file.baseOffset)
+      if (segment === undefined) await this.#removeStray(log, name, file.baseOffset)
+      else if (file.extension === 'log') {
+        found.add(segment.baseOffset)
+        await this.#trim(log, segment, `${log.directory}/${name}`)
+      }
+    }
+    for (const segment of log.segments) {
+      if (segment.sizeBytes > 0 && !found.has(segment.baseOffset)) {
+        this.#damaged(log, `segment ${segment.baseOffset} is missing in ${log.directory}`)
+      }
+    }
+  }
+
+  async #trim(log: PartitionLog, segment: Segment, path: string): Promise<void> {
+    const size = (await this.#deps.fileSystem.size(path)) ?? 0
+    if (size < segment.sizeBytes) {
+      this.#damaged(log, `${path} has ${size} bytes, not the ${segment.sizeBytes} that were synced`)
+    } else if (size > segment.sizeBytes) {
+      await this.#deps.files.use(path, 'create', (file) => file.truncate(segment.sizeBytes))
+    }
+  }
+
+  /** Files below the start were on their way out; files from the end on were never promised. */
+  async #removeStray(log: PartitionLog, name: string, baseOffset: number): Promise<void> {
+    const first = log.segments[0]?.baseOffset ?? log.endOffset
+    if (baseOffset < first || baseOffset >= log.endOffset) {
+      await this.#deps.fileSystem.remove(`${log.directory}/${name}`)
+    } else {
+      this.#deps.logger.warn(
+        { directory: log.directory, name },
+        'a file that no log knows was left',
+      )
+    }
+  }
+
+  #damaged(log: PartitionLog, detail: string): void {
+    log.damage ??= detail
+    this.#deps.logger.error({ directory: log.directory }, `partition damaged: ${detail}`)
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The storage of a node: all its logs over one journal, from the opening of the data folder to its
+ * closing. Wires the parts together; what they do is theirs.
+ */
+import type { PartitionKey, TopicId } from '../core/ids.ts'
+import { partitionKey } from '../core/ids.ts'
+import { AppendGate } from './append-gate.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { readCheckpoint } from './checkpoint.ts'
+import { CheckpointWriter } from './checkpoint-writer.ts'
+import { DataDirectory } from './data-directory.ts'
+import { FileRemover } from './file-remover.ts'
+import type { LogCreation } from './journal-frames.ts'
+import { encodeCreation } from './journal-frames.ts'
+import { LogAppender } from './log-appender.ts'
+import { LogCleaner } from './log-cleaner.ts'
+import { LogReader } from './log-reader.ts'
+import type { RecoveredLogs } from './log-recovery.ts'
+import { LogRecovery } from './log-recovery.ts'
+import { DataDirectoryError } from './node-identity.ts'
+import type { PartitionLog } from './partition-log.ts'
+import { quarantineJournal } from './quarantine.ts'
+import type { SegmentFiles } from './segment-files.ts'
+import type { StorageOptions } from './storage-options.ts'
+import type { StorageDeps, StorageParts } from './storage-parts.ts'
+import { assembleStorage } from './storage-parts.ts'
+
+export class LogManager {
+  readonly appender: LogAppender
+  readonly reader: LogReader
+  readonly gate: AppendGate
+  readonly checkpoints: CheckpointWriter
+  readonly cleaner: LogCleaner
+  readonly segmentFiles: SegmentFiles
+  /** Parts of the journal that could not be read at the start: a log that is not here may have been in them. */
+  readonly journalDamage: RecoveredLogs['journalDamage']
+  readonly #parts: StorageParts
+  readonly #remover: FileRemover
+  readonly #logs = new Map<PartitionKey, PartitionLog>()
+  #nextLogId: number
+
+  private constructor(parts: StorageParts, recovered: RecoveredLogs) {
+    const { options, clock } = parts
+    this.#parts = parts
+    this.#nextLogId = recovered.nextLogId
+    this.journalDamage = recovered.journalDamage
+    this.reader = new LogReader(parts)
+    this.segmentFiles = parts.segmentFiles
+    this.#remover = new FileRemover(parts, { delayMs: options.fileDeleteDelayMs })
+    this.appender = new LogAppender({ ...parts, checkpoints: () => this.checkpoints })
+    this.checkpoints = new CheckpointWriter(parts, {
+      dataDirectory: parts.directory.path,
+      logsDirectory: parts.logFiles.root,
+      identity: parts.directory.identity,
+      intervalMs: options.checkpointIntervalMs,
+      nextLogId: () => this.#nextLogId,
+      journaled: () => this.appender.journaled(),
+      onFreed: () => this.gate.wake(),
+      onFatal: parts.onFatal,
+    })
+    this.gate = new AppendGate(parts, {
+      hasRoom: (bytes) => this.#hasRoom(bytes),
+      maxWaitMs: options.appendWaitMs,
+      maxWaiting: options.appendsWaitingMax,
+    })
+    this.cleaner = new LogCleaner(parts, {
+      intervalMs: options.retentionIntervalMs,
+      logs: () => this.#logs.values(),
+      raiseStart: (log, startOffset) => this.raiseStart(log, startOffset),
+      roll: (log) => log.roll(clock.nowMs()),
+    })
+    parts.progress.listener = () => this.gate.wake()
+    parts.disk.onHealed = () => {
+      parts.writer.resume()
+      this.gate.wake()
+    }
+    this.#adopt(recovered)
+  }
+
+  /**
+   * Opens the data folder, recovers its logs and makes a checkpoint of them.
+   * @throws DataDirectoryError when the folder cannot be used; it says what to do
+   */
+  static async open(
+    deps: StorageDeps,
+    options: StorageOptions,
+    onFatal: (error: unknown) => void,
+  ): Promise<LogManager> {
+    const { clusterId, nodeId, mustExist } = options
+    const directory = await DataDirectory.open(deps, {
+      path: options.dataDirectory,
+      clusterId,
+      nodeId,
+      mustExist,
+    })
+    let parts: StorageParts | undefined
+    try {
+      const checkpoint = await loadCheckpoint(deps, directory.path)
+      parts = await assembleStorage(deps, options, directory, onFatal)
+      const recovered = await recover(parts, checkpoint)
+      const manager = new LogManager(parts, recovered)
+      parts.journal.start()
+      await manager.checkpoints.run(false)
+      manager.checkpoints.start()
+      manager.cleaner.start()
+      return manager
+    } catch (error) {
+      await parts?.disk.close()
+      await parts?.journal.close()
+      await parts?.files.close()
+      await directory.close()
+      throw error
+    }
+  }
+
+  /** All logs but deleted ones. */
+  get logs(): Iterable<PartitionLog> {
+    return this.#logs.values()
+  }
+
+  get diskIsFull(): boolean {
+    return this.#parts.disk.isFull
+  }
+
+  /** Bytes accepted that are in no segment yet. */
+  get unwrittenBytes(): number {
+    return this.#parts.memory.pinnedBytes
+  }
+
+  /** Recent batches in memory, with what they cost beside their bytes. */
+  get memoryBytes(): number {
+    return this.#parts.memory.usedBytes
+  }
+
+  /** What a recovery would have to read. */
+  get journalBytes(): number {
+    return this.#parts.journal.bytesInUse
+  }
+
+  get openFiles(): number {
+    return this.#parts.files.openFiles
+  }
+
+  find(topicId: TopicId, partition: number): PartitionLog | undefined {
+    return this.#logs.get(partitionKey(topicId, partition))
+  }
+
+  /** Makes an empty log; records may follow at once. */
+  create(creation: LogCreation): PartitionLog {
+    const log = this.#parts.logFiles.create(this.#nextLogId++, creation)
+    this.#logs.set(keyOf(log), log)
+    this.appender.create(log, encodeCreation(creation))
+    return log
+  }
+
+  /** Removes a log for good: durably when this resolves, its files after a delay. */
+  async delete(log: PartitionLog): Promise<void> {
+    this.#logs.delete(keyOf(log))
+    await this.appender.delete(log)
+    this.#removeLater(log)
+  }
+
+  /** Raises the start of the log, which is durable when this resolves; files go after a delay. */
+  async raiseStart(log: PartitionLog, startOffset: number): Promise<void> {
+    if (startOffset <= log.startOffset) return
+    const gone = log.raiseStart(startOffset)
+    await this.appender.raiseStart(log)
+    if (gone.length === 0 || log.deleted) return
+    this.#remover.later(async () => {
+      for (const segment of gone) {
+        const isThere = log.segments.some(({ baseOffset }) => baseOffset === segment.baseOffset)
+        if (!isThere) await this.#parts.segmentFiles.remove(log, segment)
+      }
+    })
+  }
+
+  /** Stops in good order, with a checkpoint that says so. No appends may come any more. */
+  async close(): Promise<void> {
+    const { disk, writer, journal, files, directory, logger } = this.#parts
+    this.gate.close()
+    await this.cleaner.close()
+    await this.#remover.close()
+    await this.checkpoints.close()
+    await this.checkpoints.run(true).catch((error: unknown) => {
+      logger.error({ err: error }, 'storage stops without a last checkpoint')
+    })
+    await disk.close()
+    await writer.close()
+    await journal.close()
+    await files.close()
+    await directory.close()
+  }
+
+  #adopt(recovered: RecoveredLogs): void {
+    for (const log of recovered.logs.values()) {
+      this.#logs.set(keyOf(log), log)
+      this.checkpoints.note(log)
+    }
+    for (const log of recovered.deleted) {
+      this.checkpoints.note(log)
+      this.#removeLater(log)
+    }
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const { options, memory, journal } = this.#parts
+    if (journal.bytesInUse * 2 > options.maxJournalBytes) this.checkpoints.request()
+    return (
+      (memory.pinnedBytes === 0 || memory.pinnedBytes + bytes <= options.maxUnwrittenBytes) &&
+      journal.bytesInUse + bytes <= options.maxJournalBytes
+    )
+  }
+
+  #removeLater(log: PartitionLog): void {
+    const { segmentFiles, fileSystem } = this.#parts
+    this.#remover.later(async () => {
+      for (const segment of log.segments) await segmentFiles.remove(log, segment)
+      await fileSystem.removeTree(log.directory)
+      this.checkpoints.forget(log)
+    })
+  }
+}
+
+function keyOf({ identity }: PartitionLog): PartitionKey {
+  return partitionKey(identity.topicId, identity.partition)
+}
+
+async function loadCheckpoint(
+  { fileSystem, logger }: StorageDeps,
+  path: string,
+): Promise<Checkpoint> {
+  const read = await readCheckpoint(fileSystem, path)
+  if (read.state === 'missing') {
+    throw new DataDirectoryError(
+      `${path} has no checkpoint, without which its logs cannot be told from leftovers; see \`curlew repair\``,
+    )
+  }
+  if (read.state === 'damaged')
+    throw new DataDirectoryError(`${read.detail}; see \`curlew repair\``)
+  if (read.healed) logger.warn({ path }, 'one copy of the checkpoint was damaged, the other served')
+  return read.checkpoint
+}
+
+async function recover(parts: StorageParts, checkpoint: Checkpoint): Promise<RecoveredLogs> {
+  const { clock, logger, options } = parts
+  const startedMs = clock.monotonicMs()
+  const recovery = new LogRecovery(
+    { ...parts, nowMs: () => clock.nowMs() },
+    { maxUnwrittenBytes: options.maxUnwrittenBytes },
+  )
+  const recovered = await recovery.run(checkpoint)
+  for (const damage of recovered.journalDamage) {
+    await quarantineJournal(parts.fileSystem, parts.directory.path, damage)
+  }
+  logger.info(
+    {
+      logs: recovered.logs.size,
+      clean: checkpoint.clean,
+      replayedBytes: recovered.replayedBytes,
+      durationMs: Math.round(clock.monotonicMs() - startedMs),
+    },
+    'logs recovered',
+  )
+  return recovered
+}

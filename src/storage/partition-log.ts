@@ -1,0 +1,278 @@
+/**
+ * The log of one partition: its ordered segments, where it starts and ends, and how far it is
+ * durable and written. All changes are synchronous; journal, disk and memory follow by
+ * means of the owner.
+ */
+import type { TopicId } from '../core/ids.ts'
+import {
+  batchBaseOffset,
+  batchLastOffset,
+  batchLeaderEpoch,
+  batchMaxTimestamp,
+} from '../core/record-batch.ts'
+import { assert } from '../lib/assert.ts'
+import type { FlushMode } from './journal-frames.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
+import type { LogTail } from './log-tail.ts'
+import { Segment } from './segment.ts'
+
+export interface LogIdentity {
+  /** Names the log in the journal; never reused on a node. */
+  readonly logId: number
+  readonly topicId: TopicId
+  readonly topicName: string
+  readonly partition: number
+}
+
+/** The settings of the topic that a log heeds. */
+export interface LogSettings {
+  readonly segmentBytes: number
+  readonly segmentMs: number
+  readonly retentionMs: number
+  readonly retentionBytes: number
+}
+
+export const UNLIMITED: LogSettings = {
+  segmentBytes: 256 * 1024 * 1024,
+  segmentMs: Number.POSITIVE_INFINITY,
+  retentionMs: -1,
+  retentionBytes: -1,
+}
+
+export class PartitionLog {
+  readonly identity: LogIdentity
+  readonly directory: string
+  readonly tail: LogTail
+  readonly epochs: LeaderEpochs
+  settings: LogSettings = UNLIMITED
+  flush: FlushMode
+  /** Why nothing of the log can be trusted; undefined when all is well. */
+  damage: string | undefined
+  /** Records that were promised only as written may be gone since the node last stopped. */
+  lossPossible: boolean = false
+  /** Deleted with its topic: takes nothing more, and its files are going away. */
+  deleted: boolean = false
+  /** Whether the folder exists, and whether names in it are newer than its last sync. */
+  directoryMade: boolean = false
+  directoryUnsynced: boolean = false
+  /** Its creation is in the journal, so that records may follow. */
+  registered: boolean = true
+  /** Set while records that were only promised as written are being synced: until then no more is promised. */
+  transition: Promise<void> | undefined
+  /** Told whenever `durableEnd` has grown. */
+  onDurable: (durableEnd: number) => void = () => undefined
+  /** Told when records from `endOffset` on were refused after all, for want of space. */
+  onRefused: (endOffset: number) => void = () => undefined
+  /** Replaced as a whole by every change. */
+  #segments: readonly Segment[]
+  #startOffset: number
+  #endOffset: number
+  #durableEnd: number
+  #highWatermark: number
+  #generation = 0
+
+  constructor(
+    identity: LogIdentity,
+    options: { directory: string; tail: LogTail; flush: FlushMode },
+    state: {
+      startOffset: number
+      endOffset: number
+      highWatermark: number
+      segments: readonly Segment[]
+      epochs: LeaderEpochs
+    } = {
+      startOffset: 0,
+      endOffset: 0,
+      highWatermark: 0,
+      segments: [],
+      epochs: new LeaderEpochs(),
+    },
+  ) {
+    this.identity = identity
+    this.directory = options.directory
+    this.tail = options.tail
+    this.flush = options.flush
+    this.#segments = state.segments
+    this.#startOffset = state.startOffset
+    this.#endOffset = state.endOffset
+    this.#durableEnd = state.endOffset
+    this.#highWatermark = state.highWatermark
+    this.epochs = state.epochs
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments
+  }
+
+  /** Lowest offset that may be read. */
+  get startOffset(): number {
+    return this.#startOffset
+  }
+
+  /** Offset that the next record gets. */
+  get endOffset(): number {
+    return this.#endOffset
+  }
+
+  /** Everything below it outlives the node, as the flush mode promises it. */
+  get durableEnd(): number {
+    return this.#durableEnd
+  }
+
+  /** Everything below it is in its segment, synced or not. */
+  get writtenEnd(): number {
+    return this.tail.firstUnwritten?.baseOffset ?? this.#endOffset
+  }
+
+  /** Everything below it is committed: for readers, never cut, free for retention. */
+  get highWatermark(): number {
+    return this.#highWatermark
+  }
+
+  /** Grows when records are cut off the end: what was read before is void. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  get sizeBytes(): number {
+    let bytes = 0
+    for (const segment of this.#segments) bytes += segment.sizeBytes
+    return bytes
+  }
+
+  /** The segment that holds `offset`, if it is not the log's end; the first one for offsets before. */
+  segmentOf(offset: number): Segment | undefined {
+    let low = 0
+    let high = this.#segments.length
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1
+      if ((this.#segments[middle] as Segment).baseOffset <= offset) low = middle
+      else high = middle
+    }
+    return this.#segments[low]
+  }
+
+  /** Notes that `leaderEpoch` begins at the end of the log. */
+  beginEpoch(leaderEpoch: number): void {
+    this.epochs.begin(leaderEpoch, this.#endOffset)
+  }
+
+  /** Takes in a stamped batch that continues the log; closes the active segment first if it is time. */
+  append(batch: Uint8Array, nowMs: number): void {
+    const baseOffset = batchBaseOffset(batch)
+    const lastOffset = batchLastOffset(batch)
+    const leaderEpoch = batchLeaderEpoch(batch)
+    assert(baseOffset === this.#endOffset, `a batch of ${baseOffset} at log end ${this.#endOffset}`)
+    assert(leaderEpoch >= this.epochs.latest, 'leader epochs never fall inside a log')
+    let active = this.#segments.at(-1)
+    if (active === undefined || this.#mustRoll(active, batch.length, lastOffset, nowMs)) {
+      active = this.roll(nowMs)
+    }
+    const endOffset = lastOffset + 1
+    if (active.sizeBytes === 0) active.createdAtMs = nowMs
+    const position = active.append(batch.length, endOffset, batchMaxTimestamp(batch))
+    this.epochs.begin(leaderEpoch, baseOffset)
+    this.#endOffset = endOffset
+    this.tail.push({ batch, baseOffset, endOffset, segmentBase: active.baseOffset, position })
+  }
+
+  /** Takes in a batch that is already in the file of the active segment, at its end. */
+  adopt(batch: {
+    endOffset: number
+    sizeBytes: number
+    leaderEpoch: number
+    maxTimestampMs: number
+  }): void {
+    const active = this.#segments.at(-1)
+    assert(active !== undefined, 'there is no segment that the batch could be in')
+    active.append(batch.sizeBytes, batch.endOffset, batch.maxTimestampMs)
+    active.writtenBytes = active.sizeBytes
+    this.epochs.begin(batch.leaderEpoch, this.#endOffset)
+    this.#endOffset = batch.endOffset
+    this.#durableEnd = batch.endOffset
+  }
+
+  /** Begins a new segment at the end of the log, unless the active one is empty. */
+  roll(nowMs: number): Segment {
+    const active = this.#segments.at(-1)
+    if (active !== undefined) {
+      if (active.sizeBytes === 0) return active
+      active.index?.finish()
+    }
+    const segment = Segment.begin(this.#endOffset, nowMs)
+    this.#segments = [...this.#segments, segment]
+    return segment
+  }
+
+  /** Everything below `endOffset` is durable now. */
+  durableTo(endOffset: number): void {
+    if (endOffset <= this.#durableEnd) return
+    assert(endOffset <= this.#endOffset, 'more is durable than the log holds')
+    this.#durableEnd = endOffset
+    this.onDurable(endOffset)
+  }
+
+  /** Everything below `offset` is committed now; it never falls. */
+  commitTo(offset: number): void {
+    assert(offset >= this.#highWatermark, 'the high watermark fell')
+    assert(offset <= this.#endOffset, 'the high watermark passed the end of the log')
+    this.#highWatermark = offset
+  }
+
+  /** Everything below `endOffset`, all of it in this segment, is on disk now. */
+  writtenTo(segment: Segment, position: number, endOffset: number): void {
+    segment.writtenBytes = position
+    this.tail.markWritten(endOffset)
+    if (this.flush === 'os') this.durableTo(endOffset)
+  }
+
+  /**
+   * Cuts the log to the batches before `position` of `segment`, the last of which ends at
+   * `endOffset`; undefined: to nothing, from `endOffset` on. Committed records are never cut.
+   */
+  cutEnd(endOffset: number, place: { segment: Segment; position: number } | undefined): void {
+    assert(endOffset >= this.#highWatermark, 'a cut below the high watermark')
+    this.#generation++
+    this.#segments =
+      place === undefined
+        ? []
+        : this.#segments.filter((segment) => segment.baseOffset <= place.segment.baseOffset)
+    place?.segment.cut(place.position, endOffset)
+    this.tail.cutEnd(endOffset)
+    this.epochs.cutEnd(endOffset)
+    this.#endOffset = endOffset
+    this.#durableEnd = Math.min(this.#durableEnd, endOffset)
+  }
+
+  /** Cuts what is not durable, all of which is still in memory: the disk had no room for it. */
+  refuseUndurable(): void {
+    const endOffset = this.#durableEnd
+    if (endOffset === this.#endOffset) return
+    const entry = this.tail.at(this.tail.find(endOffset))
+    assert(entry?.baseOffset === endOffset, 'what is not durable is in memory')
+    const segment = this.segmentOf(endOffset)
+    assert(segment?.baseOffset === entry.segmentBase, 'a batch in memory has its segment')
+    this.cutEnd(endOffset, { segment, position: entry.position })
+    this.onRefused(endOffset)
+  }
+
+  /** Raises the start; returns the segments that no reader can reach any more, which leave the log. */
+  raiseStart(startOffset: number): Segment[] {
+    assert(startOffset <= this.#endOffset, 'the log start passed the end of the log')
+    this.#startOffset = Math.max(this.#startOffset, startOffset)
+    this.epochs.cutStart(this.#startOffset)
+    const gone = this.#segments.filter(
+      (segment) => segment.sizeBytes > 0 && segment.endOffset <= this.#startOffset,
+    )
+    if (gone.length > 0) {
+      this.#segments = this.#segments.filter((segment) => !gone.includes(segment))
+      this.tail.cutStart(this.#segments[0]?.baseOffset ?? this.#endOffset)
+    }
+    return gone
+  }
+
+  #mustRoll(active: Segment, batchBytes: number, lastOffset: number, nowMs: number): boolean {
+    if (!active.hasRoom(batchBytes, lastOffset, this.settings.segmentBytes)) return true
+    return active.sizeBytes > 0 && nowMs - active.createdAtMs > this.settings.segmentMs
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The files of segments: their paths, and how an index gets to disk and back. An index file that is
+ * missing, implausible or far behind its segment is made again from the segment.
+ */
+import { batchBaseOffset, batchLastOffset, batchMaxTimestamp } from '../core/record-batch.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import { scanBatches } from './batch-scan.ts'
+import { isNoSpace } from './disk-space.ts'
+import type { FilePool } from './file-pool.ts'
+import { OFFSET_ENTRY_BYTES, OffsetIndex } from './offset-index.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { Segment } from './segment.ts'
+import { segmentFileName } from './segment.ts'
+import { SegmentIndex } from './segment-index.ts'
+import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts'
+import { writeWhole } from './write-whole.ts'
+
+/** A lookup that would have to walk more than this behind the last entry wants a better index. */
+const MAX_GAP_BYTES = 1024 * 1024
+const MAX_LOADED_BYTES = 32 * 1024 * 1024
+
+export class SegmentFiles {
+  readonly #fileSystem: FileSystem
+  readonly #files: FilePool
+  /** Indexes in memory of segments that take no more batches, longest unused first. */
+  readonly #loaded = new Map<Segment, number>()
+  #loadedBytes = 0
+
+  constructor(deps: { fileSystem: FileSystem; files: FilePool }) {
+    this.#fileSystem = deps.fileSystem
+    this.#files = deps.files
+  }
+
+  path(log: PartitionLog, baseOffset: number, extension: 'log' | 'index' | 'timeindex'): string {
+    return `${log.directory}/${segmentFileName(baseOffset, extension)}`
+  }
+
+  /** The whole index of what is written of the segment. */
+  async index(log: PartitionLog, segment: Segment): Promise<SegmentIndex> {
+    const held = segment.index
+    if (held?.fromPosition === 0) {
+      if (this.#loaded.has(segment)) this.#keep(segment, held)
+      return held
+    }
+    const { generation } = log
+    const endPosition = held?.fromPosition ?? segment.sizeBytes
+    const loaded = await this.#load(log, segment, endPosition)
+    const found = loaded ?? (await this.#scan(log, segment, endPosition))
+    if (generation !== log.generation) return this.index(log, segment)
+    const index = segment.index?.joinedTo(found) ?? found
+    segment.index = index
+    if (segment === log.segments.at(-1)) return index
+    this.#keep(segment, index)
+    if (loaded === undefined) await this.persistIndex(log, segment)
+    return index
+  }
+
+  /** The index has led astray: makes it again from the segment. */
+  async rebuildIndex(log: PartitionLog, segment: Segment): Promise<SegmentIndex> {
+    const { generation } = log
+    const endPosition = segment.writtenBytes
+    const found = await this.#scan(log, segment, endPosition)
+    if (generation !== log.generation || endPosition !== segment.sizeBytes) return found
+    segment.index = found
+    if (segment !== log.segments.at(-1)) this.#keep(segment, found)
+    await this.persistIndex(log, segment)
+    return found
+  }
+
+  /** Writes the index to its files; without a sync, as it can be made again. */
+  async persistIndex(log: PartitionLog, segment: Segment): Promise<void> {
+    const { writtenBytes } = segment
+    const index = await this.index(log, segment)
+    try {
+      await this.#write(this.path(log, segment.baseOffset, 'index'), index.offsets.encoded())
+      await this.#write(this.path(log, segment.baseOffset, 'timeindex'), index.times.encoded())
+      segment.indexedBytes = writtenBytes
+    } catch (error) {
+      if (!isNoSpace(error)) throw error
+    }
+    if (segment !== log.segments.at(-1)) this.#keep(segment, index)
+  }
+
+  /** Removes the files of a segment that left its log. */
+  async remove(log: PartitionLog, segment: Segment): Promise<void> {
+    this.#drop(segment)
+    for (const extension of ['log', 'index', 'timeindex'] as const) {
+      const path = this.path(log, segment.baseOffset, extension)
+      await this.#files.forget(path)
+      await this.#fileSystem.remove(path)
+    }
+  }
+
+  async #load(
+    log: PartitionLog,
+    segment: Segment,
+    endPosition: number,
+  ): Promise<SegmentIndex | undefined> {
+    const offsetBytes = await this.#read(this.path(log, segment.baseOffset, 'index'))
+    const timeBytes = await this.#read(this.path(log, segment.baseOffset, 'timeindex'))
+    if (offsetBytes === undefined || timeBytes === undefined) return undefined
+    if (offsetBytes.length % OFFSET_ENTRY_BYTES !== 0) return undefined
+    if (timeBytes.length % TIME_ENTRY_BYTES !== 0) return undefined
+    const index = new SegmentIndex(
+      segment.baseOffset,
+      { position: 0, maxTimestampMs: -1, offsetOfMaxTimestamp: segment.baseOffset },
+      new OffsetIndex(offsetBytes),
+      new TimeIndex(timeBytes),
+    )
+    index.offsets.cut(endPosition)
+    index.times.cut(segment.endOffset - segment.baseOffset)
+    const entries = index.offsets.entries
+    const lastPosition = entries === 0 ? 0 : index.offsets.position(entries - 1)
+    const isUsable =
+      endPosition - lastPosition <= MAX_GAP_BYTES &&
+      index.offsets.isPlausible(endPosition) &&
+      index.times.isPlausible(segment.endOffset - segment.baseOffset)
+    return isUsable ? index : undefined
+  }
+
+  async #scan(log: PartitionLog, segment: Segment, endPosition: number): Promise<SegmentIndex> {
+    const index = SegmentIndex.empty(segment.baseOffset)
+    let expectedBase = segment.baseOffset
+    await this.#files.use(this.path(log, segment.baseOffset, 'log'), 'read', async (file) => {
+      const range = { start: 0, end: endPosition }
+      const end = await scanBatches(file, range, (bytes, at, position, sizeBytes) => {
+        if (batchBaseOffset(bytes, at) !== expectedBase) return false
+        const lastOffset = batchLastOffset(bytes, at)
+        expectedBase = lastOffset + 1
+        index.note(position, sizeBytes, lastOffset, batchMaxTimestamp(bytes, at))
+        return true
+      })
+      if (end.position < endPosition) {
+        throw new ServiceError(
+          'partition-damaged',
+          `${this.path(log, segment.baseOffset, 'log')} is damaged at byte ${end.position}`,
+        )
+      }
+    })
+    if (segment !== log.segments.at(-1)) index.finish()
+    return index
+  }
+
+  async #read(path: string): Promise<Uint8Array | undefined> {
+    const size = await this.#fileSystem.size(path)
+    if (size === undefined) return undefined
+    const file = await this.#fileSystem.open(path, 'read')
+    try {
+      const bytes = new Uint8Array(size)
+      return bytes.subarray(0, await file.readAt(bytes, 0))
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await this.#fileSystem.open(path, 'create')
+    try {
+      await writeWhole(file, [bytes], 0)
+      await file.truncate(bytes.length)
+    } finally {
+      await file.close()
+    }
+  }
+
+  #keep(segment: Segment, index: SegmentIndex): void {
+    this.#drop(segment)
+    segment.index = index
+    this.#loaded.set(segment, index.memoryBytes)
+    this.#loadedBytes += index.memoryBytes
+    for (const [oldest] of this.#loaded) {
+      if (this.#loadedBytes <= MAX_LOADED_BYTES || this.#loaded.size === 1) return
+      this.#drop(oldest)
+    }
+  }
+
+  #drop(segment: Segment): void {
+    const bytes = this.#loaded.get(segment)
+    if (bytes === undefined) return
+    this.#loaded.delete(segment)
+    this.#loadedBytes -= bytes
+    segment.index = undefined
+  }
+}

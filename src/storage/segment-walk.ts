@@ -1,0 +1,153 @@
+/** Collects the wanted batches of a segment file, checking each, from a place that may be too early. */
+import {
+  BATCH_HEADER_BYTES,
+  batchBaseOffset,
+  batchBytes,
+  batchLastOffset,
+  batchLeaderEpoch,
+  checkBatch,
+} from '../core/record-batch.ts'
+import type { FileHandle } from '../env/file-system.ts'
+import type { LeaderEpochs } from './leader-epochs.ts'
+import type { LogRead, ReadRange } from './log-read.ts'
+
+/** Where to begin; the offsets, if given, are what the batch there must have. */
+export interface StartPlace {
+  readonly position: number
+  readonly baseOffset?: number
+  readonly lastOffset?: number
+}
+
+export interface WalkEnd extends LogRead {
+  /**
+   * `done`: all that is wanted, or all that is written. `garbage`: at `position` lies no valid
+   * batch, or one that does not belong there: the segment is damaged, or the start place wrong.
+   */
+  readonly end: 'done' | 'garbage'
+  /** Behind the last batch that was looked at. */
+  readonly position: number
+}
+
+export interface WalkedFile {
+  readonly file: FileHandle
+  readonly writtenBytes: number
+  /** The checksum of a batch does not cover its offset and epoch: these are checked against their surroundings. */
+  readonly epochs: LeaderEpochs
+}
+
+/** How much more than what is wanted is read at once, for the way from the start place to it. */
+const APPROACH_BYTES = 64 * 1024
+
+export async function walkSegment(
+  { file, writtenBytes, epochs }: WalkedFile,
+  place: StartPlace,
+  range: ReadRange,
+  buffer: Uint8Array,
+): Promise<WalkEnd> {
+  const walk = new Walk(place, range, epochs)
+  let chunk = buffer
+  let wanted = Math.min(chunk.length, range.maxBytes + APPROACH_BYTES)
+  while (walk.position < writtenBytes && walk.end === undefined) {
+    const before = walk.position
+    const filled = await file.readAt(
+      chunk.subarray(0, Math.min(wanted, writtenBytes - before)),
+      before,
+    )
+    walk.take(chunk, filled)
+    if (walk.end !== undefined || walk.position > before) continue
+    // Not one whole batch: it is larger than what was read, or the file is shorter than it should be.
+    wanted = filled < BATCH_HEADER_BYTES ? 0 : batchBytes(chunk, 0)
+    if (wanted <= filled || wanted > writtenBytes - before) return walk.result('garbage')
+    if (wanted > chunk.length) chunk = new Uint8Array(wanted)
+  }
+  return walk.result(walk.end ?? 'done')
+}
+
+class Walk {
+  position: number
+  end: WalkEnd['end'] | undefined
+  readonly #place: StartPlace
+  readonly #range: ReadRange
+  readonly #epochs: LeaderEpochs
+  readonly #batches: Uint8Array[] = []
+  #sizeBytes = 0
+  #nextOffset: number
+  /** Base offset that the next batch must have, -1 if unknown. */
+  #expectedBase: number
+
+  constructor(place: StartPlace, range: ReadRange, epochs: LeaderEpochs) {
+    this.#place = place
+    this.#range = range
+    this.#epochs = epochs
+    this.#nextOffset = range.offset
+    this.#expectedBase = place.baseOffset ?? -1
+    this.position = place.position
+  }
+
+  /** Takes the whole batches that the first `filled` bytes of the chunk hold. */
+  take(chunk: Uint8Array, filled: number): void {
+    let at = 0
+    /** The wanted batches are neighbours: they are copied out of the chunk in one piece. */
+    let wantedFrom = 0
+    const sizes: number[] = []
+    while (at < filled && this.end === undefined) {
+      const state = checkBatch(chunk, at, filled)
+      if (state === 'short') break
+      if (state === 'garbage' || !this.#belongsHere(chunk, at)) {
+        this.end = 'garbage'
+        break
+      }
+      const size = batchBytes(chunk, at)
+      const lastOffset = batchLastOffset(chunk, at)
+      this.#expectedBase = lastOffset + 1
+      if (lastOffset < this.#range.offset) {
+        wantedFrom = at + size
+      } else if (!this.#fits(size, lastOffset)) {
+        this.end = 'done'
+        break
+      } else {
+        sizes.push(size)
+        this.#sizeBytes += size
+        this.#nextOffset = lastOffset + 1
+      }
+      at += size
+    }
+    this.position += at
+    this.#copy(chunk, wantedFrom, sizes)
+  }
+
+  result(end: WalkEnd['end']): WalkEnd {
+    return {
+      end,
+      batches: this.#batches,
+      sizeBytes: this.#sizeBytes,
+      nextOffset: this.#nextOffset,
+      position: this.position,
+    }
+  }
+
+  #belongsHere(chunk: Uint8Array, at: number): boolean {
+    const baseOffset = batchBaseOffset(chunk, at)
+    if (this.#expectedBase === -1) return batchLastOffset(chunk, at) === this.#place.lastOffset
+    if (baseOffset !== this.#expectedBase) return false
+    const epoch = this.#epochs.epochAt(baseOffset)
+    return epoch === -1 || epoch === batchLeaderEpoch(chunk, at)
+  }
+
+  #fits(size: number, lastOffset: number): boolean {
+    if (lastOffset >= this.#range.endOffset) return false
+    return this.#sizeBytes === 0 || this.#sizeBytes + size <= this.#range.maxBytes
+  }
+
+  #copy(chunk: Uint8Array, from: number, sizes: readonly number[]): void {
+    if (sizes.length === 0) return
+    let at = 0
+    for (const size of sizes) at += size
+    const copy = chunk.slice(from, from + at)
+    at = 0
+    for (const size of sizes) {
+      this.#batches.push(copy.subarray(at, at + size))
+      at += size
+    }
+  }
+}

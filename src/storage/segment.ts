@@ -1,0 +1,141 @@
+/**
+ * One file of a log, from its base offset to that of the next: how much of it is accepted, how
+ * much is on disk, and what it holds. The bytes themselves are moved by the writer and the reader.
+ */
+import { SegmentIndex } from './segment-index.ts'
+
+/** Relative offsets and places are int32 in the indexes. */
+const MAX_INT32 = 0x7fff_ffff
+const NAME_DIGITS = 20
+
+export interface SegmentState {
+  readonly baseOffset: number
+  readonly sizeBytes: number
+  readonly endOffset: number
+  /** -1 while it is empty; likewise the next. */
+  readonly maxTimestampMs: number
+  readonly offsetOfMaxTimestamp: number
+  /** When its first batch came, by the node's clock. */
+  readonly createdAtMs: number
+}
+
+export class Segment {
+  readonly baseOffset: number
+  /** Bytes accepted, whether they are on disk yet or not. */
+  sizeBytes: number
+  /** Bytes on disk. */
+  writtenBytes: number
+  /** Offset behind the last batch. */
+  endOffset: number
+  maxTimestampMs: number
+  createdAtMs: number
+  /** Undefined: on disk only. */
+  index: SegmentIndex | undefined
+  /** How much of the segment the index files cover. */
+  indexedBytes = 0
+  #offsetOfMaxTimestamp: number
+
+  constructor(state: SegmentState) {
+    this.baseOffset = state.baseOffset
+    this.sizeBytes = state.sizeBytes
+    this.writtenBytes = state.sizeBytes
+    this.endOffset = state.endOffset
+    this.maxTimestampMs = state.maxTimestampMs
+    this.#offsetOfMaxTimestamp = state.offsetOfMaxTimestamp
+    this.createdAtMs = state.createdAtMs
+    this.indexedBytes = state.sizeBytes
+  }
+
+  static begin(baseOffset: number, nowMs: number): Segment {
+    const segment = new Segment({
+      baseOffset,
+      sizeBytes: 0,
+      endOffset: baseOffset,
+      maxTimestampMs: -1,
+      offsetOfMaxTimestamp: baseOffset,
+      createdAtMs: nowMs,
+    })
+    segment.index = SegmentIndex.empty(baseOffset)
+    return segment
+  }
+
+  get state(): SegmentState {
+    return {
+      baseOffset: this.baseOffset,
+      sizeBytes: this.sizeBytes,
+      endOffset: this.endOffset,
+      maxTimestampMs: this.maxTimestampMs,
+      offsetOfMaxTimestamp: this.#offsetOfMaxTimestamp,
+      createdAtMs: this.createdAtMs,
+    }
+  }
+
+  /** Whether a batch still fits, also by what Kafka's indexes can express. */
+  hasRoom(batchBytes: number, lastOffset: number, segmentBytes: number): boolean {
+    if (this.sizeBytes === 0) return true
+    return (
+      this.sizeBytes + batchBytes <= Math.min(segmentBytes, MAX_INT32) &&
+      lastOffset - this.baseOffset <= MAX_INT32 &&
+      !(this.index?.isFull ?? false)
+    )
+  }
+
+  /** Takes a batch in; returns its place. */
+  append(sizeBytes: number, endOffset: number, maxTimestampMs: number): number {
+    this.index ??= this.#resumedIndex()
+    const position = this.sizeBytes
+    this.index.note(position, sizeBytes, endOffset - 1, maxTimestampMs)
+    this.sizeBytes += sizeBytes
+    this.endOffset = endOffset
+    if (maxTimestampMs > this.maxTimestampMs) {
+      this.maxTimestampMs = maxTimestampMs
+      this.#offsetOfMaxTimestamp = endOffset - 1
+    }
+    return position
+  }
+
+  /** Cuts the segment to the batches before `position`, whose last ends at `endOffset`. */
+  cut(position: number, endOffset: number): void {
+    this.sizeBytes = position
+    this.writtenBytes = Math.min(this.writtenBytes, position)
+    this.indexedBytes = Math.min(this.indexedBytes, position)
+    this.endOffset = endOffset
+    // What is left cannot be newer; the bound is only ever used to skip segments and to keep them.
+    this.#offsetOfMaxTimestamp = Math.min(this.#offsetOfMaxTimestamp, endOffset - 1)
+    if (this.index === undefined) return
+    if (this.index.fromPosition > position) {
+      this.index = undefined
+      return
+    }
+    this.index.offsets.cut(position)
+    this.index.times.cut(endOffset - this.baseOffset)
+  }
+
+  #resumedIndex(): SegmentIndex {
+    return new SegmentIndex(this.baseOffset, {
+      position: this.sizeBytes,
+      maxTimestampMs: this.maxTimestampMs,
+      offsetOfMaxTimestamp: this.#offsetOfMaxTimestamp,
+    })
+  }
+}
+
+/** The name of a segment's file, in Kafka's manner. */
+export function segmentFileName(
+  baseOffset: number,
+  extension: 'log' | 'index' | 'timeindex',
+): string {
+  return `${String(baseOffset).padStart(NAME_DIGITS, '0')}.${extension}`
+}
+
+/** The base offset that a file name stands for, with its extension; undefined for other files. */
+export function parseSegmentFileName(
+  name: string,
+): { baseOffset: number; extension: string } | undefined {
+  const match = /^(\d{20})\.(log|index|timeindex|txnindex)$/.exec(name)
+  if (match === null) return undefined
+  const baseOffset = Number(match[1])
+  return Number.isSafeInteger(baseOffset)
+    ? { baseOffset, extension: match[2] as string }
+    : undefined
+}

@@ -1,0 +1,45 @@
+/** Writes parts one behind the other in spite of short writes. */
+import type { FileHandle } from '../env/file-system.ts'
+
+/** What was written before a failure, from the first byte on. */
+export class PartialWriteError extends Error {
+  override readonly name = 'PartialWriteError'
+  readonly writtenBytes: number
+
+  constructor(writtenBytes: number, options: { cause: unknown }) {
+    super(`a write failed after ${writtenBytes} bytes`, options)
+    this.writtenBytes = writtenBytes
+  }
+}
+
+/** @throws PartialWriteError with what the file system said as its cause */
+export async function writeWhole(
+  file: FileHandle,
+  parts: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
+  let rest = parts
+  let written = 0
+  try {
+    while (rest.length > 0) {
+      const step = await file.writeAt(rest, position + written)
+      if (step === 0 && rest.some((part) => part.length > 0)) throw new Error('nothing was written')
+      written += step
+      rest = dropBytes(rest, step)
+    }
+  } catch (error) {
+    throw new PartialWriteError(written, { cause: error })
+  }
+}
+
+function dropBytes(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let left = bytes
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as Uint8Array
+    if (part.length > left) {
+      return left === 0 ? parts.slice(i) : [part.subarray(left), ...parts.slice(i + 1)]
+    }
+    left -= part.length
+  }
+  return []
+}
