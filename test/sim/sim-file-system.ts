@@ -233,8 +233,11 @@ export class SimFileSystem implements FileSystem {
         if (this.#ended) return never()
         const fault = this.#ask(operation)
         if (fault === 'EIO' || fault === 'ENOSPC') return this.#fail(fault, path)
-        const room = this.quotaBytes - this.usedBytes + file.sizeBytes - position
-        let size = Math.min(bytes.length, Math.max(0, room))
+        let size = bytes.length
+        if (this.quotaBytes !== Number.POSITIVE_INFINITY) {
+          const room = this.quotaBytes - this.usedBytes + file.sizeBytes - position
+          size = Math.min(size, Math.max(0, room))
+        }
         if (size === 0 && bytes.length > 0) return this.#fail('ENOSPC', path)
         if (fault === 'short') size = 1 + (this.#random.uint32() % size)
         file.write(bytes.subarray(0, size), position)
