@@ -1,0 +1,37 @@
+/** Says in one line why the program cannot start, where the reason lies outside of it. */
+import type { Config } from '../config.ts'
+
+/** Undefined for what only a stack trace explains. */
+export function explainFailure(error: unknown, { host, port, data }: Config): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  if (error.name === 'DataDirectoryError') return error.message
+  const { code, syscall } = error as NodeJS.ErrnoException
+  const address = `${host}:${port}`
+  if (syscall === 'listen' || syscall === 'getaddrinfo') {
+    switch (code) {
+      case 'EADDRINUSE':
+        return `another program listens on ${address}; stop it, or choose another --port`
+      case 'EACCES':
+        return `this user may not listen on ${address}; ports below 1024 need a privilege, choose another --port`
+      case 'EADDRNOTAVAIL':
+      case 'ENOTFOUND':
+      case 'EAI_AGAIN':
+        return `${host} is not an address of this machine; choose another --host`
+      default:
+        return `cannot listen on ${address}: ${error.message}`
+    }
+  }
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return `this user may not write to the data folder ${data}: ${error.message}`
+    case 'ENOSPC':
+      return `there is no space for the data folder ${data}: ${error.message}`
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return `the data folder ${data} is not a folder: ${error.message}`
+    default:
+      return undefined
+  }
+}
