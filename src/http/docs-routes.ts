@@ -1,10 +1,18 @@
 /** The reference for people at `/docs`, the OpenAPI documents behind it, and the welcome at `/`. */
-import type { FastifyReply } from 'fastify'
+import { createHash } from 'node:crypto'
 import { VERSION } from '../lib/version.ts'
 import type { App } from './app.ts'
-import { STYLE, STYLE_PATH, wantsHtml } from './html-page.ts'
-import type { JsonObject } from './openapi.ts'
-import { openApi31, openApi32 } from './openapi.ts'
+import {
+  escapeHtml,
+  ICON,
+  ICON_LINK,
+  ICON_PATH,
+  STYLE,
+  STYLE_PATH,
+  wantsHtml,
+} from './html-page.ts'
+import type { JsonObject, Operation } from './openapi.ts'
+import { openApi31, openApi32, operationsOf } from './openapi.ts'
 import { ReferenceScript } from './reference-script.ts'
 import { takesGzip } from './response-encoding.ts'
 
@@ -26,6 +34,7 @@ const POLICY = [
 const SCRIPT_PATH = `/docs/reference-${VERSION}.js`
 const START_PATH = `/docs/start-${VERSION}.js`
 const FOR_GOOD = 'public, max-age=31536000, immutable'
+const ETAG_LENGTH = 22
 const HOUR = 'public, max-age=3600'
 const JAVASCRIPT = 'text/javascript; charset=utf-8'
 
@@ -42,15 +51,23 @@ const START = `Scalar.createApiReference('#app', {
 })
 `
 
-const PAGE = `<!doctype html>
+/** Without JavaScript there is still the list of what can be called. */
+function page(operations: readonly Operation[]): string {
+  const items = operations.map(
+    ({ method, path, summary }) =>
+      `<li><code>${method.toUpperCase()} ${escapeHtml(path)}</code> ${escapeHtml(summary)}</li>`,
+  )
+  return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Curlew: HTTP reference</title></head>
+<title>Curlew: HTTP reference</title>${ICON_LINK}</head>
 <body><div id="app"></div>
-<noscript>This reference needs JavaScript; <a href="/openapi.json">/openapi.json</a> does not.</noscript>
+<noscript><h1>Curlew</h1><p>The full reference needs JavaScript; <a href="/openapi.json">/openapi.json</a> does not.</p>
+<ul>${items.join('\n')}</ul></noscript>
 <script src="${SCRIPT_PATH}"></script><script src="${START_PATH}"></script></body>
 </html>
 `
+}
 
 const WELCOME = `Curlew ${VERSION}, the message log that you can curl.
 
@@ -71,13 +88,19 @@ export function docsRoutes(app: App): void {
     const text = WELCOME.replaceAll('localhost:8080', request.headers.host ?? 'localhost:8080')
     return reply.type('text/plain; charset=utf-8').send(text)
   })
-  app.get('/docs', hidden, (_request, reply) =>
-    reply
+  let docsPage: string | undefined
+  app.get('/docs', hidden, (_request, reply) => {
+    // Made at the first request: only then all routes are known.
+    docsPage ??= page(operationsOf(openApi31(app)))
+    return reply
       .type('text/html; charset=utf-8')
       .header('content-security-policy', POLICY)
       .header('referrer-policy', 'no-referrer')
       .header('cache-control', 'no-cache')
-      .send(PAGE),
+      .send(docsPage)
+  })
+  app.get(ICON_PATH, hidden, (_request, reply) =>
+    reply.type('image/svg+xml').header('cache-control', HOUR).send(ICON),
   )
   app.get(START_PATH, hidden, (_request, reply) =>
     reply.type(JAVASCRIPT).header('cache-control', FOR_GOOD).send(START),
@@ -96,10 +119,16 @@ export function docsRoutes(app: App): void {
 }
 
 function documentRoute(app: App, path: string, make: (app: App) => JsonObject): void {
-  let text: string | undefined
-  app.get(path, { ...hidden, config: { compress: true } }, (_request, reply: FastifyReply) => {
-    // Made at the first request: only then all routes are known.
-    text ??= JSON.stringify(make(app))
-    return reply.type('application/json').header('cache-control', 'no-cache').send(text)
+  let document: { readonly text: string; readonly etag: string } | undefined
+  app.get(path, { ...hidden, config: { compress: true } }, (request, reply) => {
+    if (document === undefined) {
+      const text = JSON.stringify(make(app))
+      const digest = createHash('sha256').update(text).digest('base64url')
+      document = { text, etag: `"${digest.slice(0, ETAG_LENGTH)}"` }
+    }
+    const { text, etag } = document
+    reply.header('etag', etag).header('cache-control', 'no-cache')
+    if (request.headers['if-none-match']?.includes(etag) === true) return reply.code(304).send()
+    return reply.type('application/json').send(text)
   })
 }

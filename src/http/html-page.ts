@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 
 /** No script, nothing from elsewhere. */
 const POLICY =
-  "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 export const STYLE_PATH = '/docs/page.css'
 
@@ -19,6 +19,13 @@ th { color: var(--faint); font-weight: 500; white-space: nowrap }
 .crumb { color: var(--faint); font-size: .9rem }
 `
 
+export const ICON_PATH = '/docs/icon.svg'
+export const ICON_LINK = `<link rel="icon" href="${ICON_PATH}">`
+
+/** A wader's head with its long, curved bill. */
+export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="#0b6e6e"/><circle cx="42" cy="24" r="11" fill="#fbfaf7"/><path d="M34 22C20 22 10 32 8 50c7-12 15-18 28-19z" fill="#fbfaf7"/><circle cx="43" cy="22" r="2.4" fill="#1d2a2f"/></svg>
+`
+
 /** Whether a person with a browser asks, as opposed to a program. */
 export function wantsHtml(request: FastifyRequest): boolean {
   return request.headers.accept?.includes('text/html') === true
@@ -32,7 +39,7 @@ export function sendPage(reply: FastifyReply, title: string, body: string): Fast
     .send(`<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title><link rel="stylesheet" href="${STYLE_PATH}"></head>
+<title>${escapeHtml(title)}</title><link rel="stylesheet" href="${STYLE_PATH}">${ICON_LINK}</head>
 <body>${body}</body>
 </html>
 `)

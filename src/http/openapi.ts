@@ -114,6 +114,22 @@ function forEachMediaType(
   }
 }
 
+export interface Operation {
+  readonly method: string
+  readonly path: string
+  readonly summary: string
+}
+
+/** Every operation of a document, in its order. */
+export function operationsOf(document: JsonObject): Operation[] {
+  const paths = Object.entries(document['paths'] as Record<string, Record<string, JsonObject>>)
+  return paths.flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => {
+      return { method, path, summary: String(operation['summary'] ?? '') }
+    }),
+  )
+}
+
 const METHODS = ['get', 'put', 'post', 'patch', 'delete']
 
 function inOrder(document: JsonObject): JsonObject {
