@@ -20,7 +20,7 @@ export async function runStandalone(config: Config): Promise<never> {
   const logger = asText
     ? createTextLogger({ clock, level: config.logLevel, write: (line) => stdout.write(line) })
     : createPinoLogger({ level: config.logLevel })
-  dieOfTheUnexpected(logger)
+  const die = dieOfTheUnexpected(logger)
   // A terminal or log collector that went away must not take the log with it.
   stdout.on('error', () => undefined)
   const stopping = firstSignal(logger)
@@ -30,6 +30,7 @@ export async function runStandalone(config: Config): Promise<never> {
     random: new SystemRandom(),
     fileSystem: new NodeFileSystem(),
     metrics: new PromMetrics(),
+    onFatal: die,
   })
   const address = reachable(node.url)
   if (asText) stdout.write(startBlock(address, config))
@@ -71,13 +72,14 @@ function firstSignal(logger: Logger): Promise<NodeJS.Signals> {
 }
 
 /** After a fault that nobody foresaw the state cannot be trusted: the next start recovers. */
-function dieOfTheUnexpected(logger: Logger): void {
-  const die = (err: unknown) => {
+function dieOfTheUnexpected(logger: Logger): (error: unknown) => never {
+  const die = (err: unknown): never => {
     logger.error({ err }, 'an unexpected error ends the process')
     exit(1)
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
+  return die
 }
 
 /** An address that can be opened, where the node listens on all of them. */

@@ -1,0 +1,174 @@
+/**
+ * A front, a storage node and the metadata in one process. Owns the order in which they start, and
+ * stops them in the reverse.
+ */
+import type { Config } from '../config.ts'
+import type { Clock } from '../env/clock.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Metrics } from '../env/metrics.ts'
+import type { Random } from '../env/random.ts'
+import { Front } from '../front/front.ts'
+import { TopicAdmin } from '../front/topic-admin.ts'
+import type { AppOptions } from '../http/app.ts'
+import { buildPublicApp } from '../http/public/public-app.ts'
+import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.ts'
+import { EmbeddedStore } from '../metadata/embedded-store.ts'
+import { MetadataFollower } from '../metadata/metadata-follower.ts'
+import { ReplicaManager } from '../replication/replica-manager.ts'
+import { readIdentity } from '../storage/node-identity.ts'
+import { measureStorage } from './storage-metrics.ts'
+
+export interface StandaloneDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly fileSystem: FileSystem
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** What was acknowledged can no longer be vouched for: the process must end at once. */
+  readonly onFatal: (error: unknown) => void
+}
+
+/** The only node there is. */
+const NODE_ID = 1
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
+
+type Stop = () => Promise<void> | void
+
+export class StandaloneNode {
+  readonly #front: Front
+  readonly #lifecycle: Lifecycle
+  /** Where it listens, with the port that it got. */
+  readonly url: string
+
+  private constructor(front: Front, lifecycle: Lifecycle, url: string) {
+    this.#front = front
+    this.#lifecycle = lifecycle
+    this.url = url
+  }
+
+  /** Resolves when requests are served; what a failed start had opened is closed again. */
+  static async start(config: Config, deps: StandaloneDeps): Promise<StandaloneNode> {
+    const lifecycle = new Lifecycle()
+    try {
+      return await start(config, deps, lifecycle, (front, url) => {
+        return new StandaloneNode(front, lifecycle, url)
+      })
+    } catch (error) {
+      await lifecycle.stop()
+      throw error
+    }
+  }
+
+  /** Takes no new work and finishes what is under way, until the signal aborts. */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#lifecycle.isDraining = true
+    const { promise: aborted, resolve } = Promise.withResolvers<void>()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    if (signal.aborted) resolve()
+    await Promise.race([this.#front.drain(), aborted])
+  }
+
+  async stop(): Promise<void> {
+    this.#lifecycle.isDraining = true
+    await this.#lifecycle.stop()
+  }
+}
+
+/** What was started, to be stopped in the reverse order. */
+class Lifecycle {
+  isDraining: boolean = false
+  readonly #stops: Stop[] = []
+
+  started(stop: Stop): void {
+    this.#stops.push(stop)
+  }
+
+  async stop(): Promise<void> {
+    for (let stop = this.#stops.pop(); stop !== undefined; stop = this.#stops.pop()) await stop()
+  }
+}
+
+async function start(
+  config: Config,
+  deps: StandaloneDeps,
+  lifecycle: Lifecycle,
+  make: (front: Front, url: string) => StandaloneNode,
+): Promise<StandaloneNode> {
+  const { store, metadata } = await startMetadata(config, deps, lifecycle)
+  const storage = await startStorage(config, deps, metadata)
+  lifecycle.started(() => storage.close())
+  measureStorage(deps.metrics, storage, metadata)
+
+  const topics = new TopicAdmin({ ...deps, store, view: metadata }, config)
+  const front = new Front(
+    { ...deps, storage, metadata, topics },
+    { pendingBytes: config.unwrittenBytes * 2, waitingReads: config.maxWaitingReads },
+  )
+  const app = await buildPublicApp(
+    {
+      ...deps,
+      front,
+      topics,
+      storage,
+      metadata,
+      controller: () => NODE_ID,
+      draining: () => lifecycle.isDraining,
+      // A full disk or a damaged partition does not count: the rest can still be served.
+      notReady: () => (lifecycle.isDraining ? ['the node is shutting down'] : []),
+    },
+    appOptions(config),
+  )
+  lifecycle.started(async () => {
+    front.close()
+    await app.close()
+  })
+  const url = await app.listen({ host: config.host, port: config.port })
+  return make(front, url)
+}
+
+async function startMetadata(config: Config, deps: StandaloneDeps, lifecycle: Lifecycle) {
+  await deps.fileSystem.makeDirectory(config.data)
+  // A folder that has an identity has had metadata: without them its records belong to nothing.
+  const isKnown = (await readIdentity(deps.fileSystem, config.data)) !== undefined
+  const store = EmbeddedStore.open(deps, {
+    path: `${config.data}/metadata.db`,
+    createIfMissing: !isKnown,
+  })
+  lifecycle.started(() => store.close())
+  await ensureCluster({ ...deps, store })
+  const url = `http://${config.host}:${config.port}`
+  await registerOnlyNode(store, NODE_ID, { url, rack: '' })
+  const metadata = new MetadataFollower({ ...deps, store })
+  lifecycle.started(() => metadata.close())
+  await metadata.start()
+  return { store, metadata }
+}
+
+function startStorage(config: Config, deps: StandaloneDeps, metadata: MetadataFollower) {
+  return ReplicaManager.open(
+    { ...deps, metadata },
+    {
+      dataDirectory: config.data,
+      nodeId: NODE_ID,
+      mustExist: metadata.image.topics.size > 0,
+      memoryBytes: config.memoryTailBytes,
+      maxUnwrittenBytes: config.unwrittenBytes,
+      maxJournalBytes: config.journalBytes,
+      minFreeBytes: config.minFreeBytes,
+      checkpointIntervalMs: config.checkpointIntervalMs,
+      journal: { fileBytes: config.journalFileBytes },
+    },
+  )
+}
+
+function appOptions(config: Config): AppOptions {
+  return {
+    corsOrigins: config.corsOrigin,
+    allowedHosts: config.allowedHost,
+    loopback: LOOPBACK.test(config.host),
+    maxConnections: config.maxConnections,
+    maxRequestBytes: config.maxRequestBytes,
+    maxBodyMemoryBytes: config.maxBodyMemoryBytes,
+  }
+}

@@ -1,0 +1,45 @@
+/** What operators see of a node's storage: the node as a whole, and every partition. */
+import type { Metrics, Sample } from '../env/metrics.ts'
+import type { MetadataView } from '../metadata/metadata-image.ts'
+import type { Replica } from '../replication/replica.ts'
+import type { ReplicaManager } from '../replication/replica-manager.ts'
+
+const NODE_GAUGES = [
+  ['curlew_unwritten_bytes', 'Accepted bytes that are in no log file yet.', 'unwrittenBytes'],
+  ['curlew_memory_tail_bytes', 'Memory that the newest batches take.', 'memoryBytes'],
+  ['curlew_journal_bytes', 'Journal that a recovery would have to read.', 'journalBytes'],
+  ['curlew_open_log_files', 'Log files that are open.', 'openFiles'],
+] as const
+
+const PARTITION_GAUGES: readonly [string, string, (replica: Replica) => number][] = [
+  ['curlew_log_start_offset', 'Lowest offset that can be read.', ({ log }) => log.startOffset],
+  ['curlew_log_end_offset', 'Offset of the next record.', ({ log }) => log.endOffset],
+  ['curlew_high_watermark', 'Readers see what is below.', ({ log }) => log.highWatermark],
+  ['curlew_log_bytes', 'Size of the log.', ({ log }) => log.sizeBytes],
+  ['curlew_readers_waiting', 'Reads that wait here.', (replica) => replica.highWatermark.waiting],
+  ['curlew_partition_damaged', '1 if damaged.', ({ log }) => (log.damage === undefined ? 0 : 1)],
+]
+
+export function measureStorage(
+  metrics: Metrics,
+  storage: ReplicaManager,
+  metadata: MetadataView,
+): void {
+  for (const [name, help, member] of NODE_GAUGES) {
+    metrics.gauge(name, help, () => storage.storage[member])
+  }
+  metrics.gauge('curlew_disk_full', '1 while records are refused for want of space.', () =>
+    storage.storage.diskIsFull ? 1 : 0,
+  )
+  metrics.gauge('curlew_topics', 'Topics that exist.', () => metadata.image.topics.size)
+  for (const [name, help, read] of PARTITION_GAUGES) {
+    metrics.gaugeOf(name, help, ['topic', 'partition'], () => samples(storage, read))
+  }
+}
+
+function* samples(storage: ReplicaManager, read: (replica: Replica) => number): Iterable<Sample> {
+  for (const replica of storage.replicas) {
+    const { topicName, partition } = replica.log.identity
+    yield { labels: { topic: topicName, partition: String(partition) }, value: read(replica) }
+  }
+}
