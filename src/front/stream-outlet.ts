@@ -1,5 +1,6 @@
 /** What a subscriber writes to: a connection that takes frames as fast as its reader does. */
 import type { ServiceError } from '../lib/service-error.ts'
+import type { ControlEvent } from '../wire/sse.ts'
 import type { StreamChunk } from '../wire/stream-chunk.ts'
 
 /** Why a stream ended, as its last event says. */
@@ -13,7 +14,7 @@ export interface StreamOutlet {
   /** Calls `run` once, when there is room again; not at all once `signal` has aborted. */
   whenDrained(run: () => void): void
   /** The control event `name`; `cursor` is where a reader that reconnects goes on. */
-  event(name: string, data: object, cursor: string): void
+  event(name: ControlEvent, data: object, cursor: string): void
   /** The control event `error`; without `cursor` a reader that reconnects goes on as before. */
   error(error: ServiceError, cursor: string | undefined): void
   /** Sends the last event, and closes. */

@@ -33,6 +33,11 @@ export function controlFrame(event: ControlEvent, data: unknown, id?: string): U
   return Buffer.from(`${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
 }
 
+/** Names the reader's place without an event, as before the first record. */
+export function idFrame(id: string): Uint8Array {
+  return oneLineFrame('id', id)
+}
+
 function oneLineFrame(field: string, text: string): Uint8Array {
   assert(!LINE_BREAK.test(text), 'a frame of one line has no line break')
   return Buffer.from(`${field}: ${text}\n\n`)

@@ -10,9 +10,14 @@ import { docsRoutes } from '../docs-routes.ts'
 import { healthRoutes } from '../health-routes.ts'
 import { registerOpenApi } from '../openapi.ts'
 import { problemsRoutes } from '../problems-routes.ts'
+import { SseStreams } from '../sse-streams.ts'
 import { clusterRoutes } from './cluster-routes.ts'
+import { deleteRecordsRoutes } from './delete-records-routes.ts'
 import { produceRoutes } from './produce-routes.ts'
 import { publishRoutes } from './publish-routes.ts'
+import { readRoutes } from './read-routes.ts'
+import { recordRoutes } from './record-routes.ts'
+import { streamRoutes } from './stream-routes.ts'
 import { topicsRoutes } from './topics-routes.ts'
 
 export interface PublicAppDeps extends AppDeps {
@@ -26,12 +31,26 @@ export interface PublicAppDeps extends AppDeps {
   readonly notReady: () => readonly string[]
 }
 
-export async function buildPublicApp(deps: PublicAppDeps, options: AppOptions): Promise<App> {
+export interface PublicAppOptions extends AppOptions {
+  /** Streams that may be open at once. */
+  readonly maxStreams: number
+}
+
+export async function buildPublicApp(deps: PublicAppDeps, options: PublicAppOptions): Promise<App> {
   const app = buildApp(deps, options)
+  const streams = new SseStreams(deps, options)
+  app.addHook('onClose', (_app, done) => {
+    streams.close()
+    done()
+  })
   await registerOpenApi(app)
   topicsRoutes(app, deps)
   publishRoutes(app, deps)
   produceRoutes(app, deps)
+  readRoutes(app, deps)
+  recordRoutes(app, deps)
+  streamRoutes(app, { ...deps, streams })
+  deleteRecordsRoutes(app, deps)
   clusterRoutes(app, { ...deps, softwareVersion: VERSION })
   healthRoutes(app, deps)
   problemsRoutes(app)

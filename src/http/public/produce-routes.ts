@@ -1,0 +1,157 @@
+/** Produce many records in one request: a whole body, or an upload without end. */
+import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Front } from '../../front/front.ts'
+import { ServiceError } from '../../lib/service-error.ts'
+import type { TopicImage } from '../../metadata/metadata-image.ts'
+import type { Acks } from '../../wire/internal.ts'
+import { Problem } from '../../wire/problem.ts'
+import { ProduceBody, ProduceRecord } from '../../wire/produce-schema.ts'
+import { Produced, ProduceQuery, Receipt, UploadReceipt } from '../../wire/records.ts'
+import { ref } from '../../wire/schema.ts'
+import { TopicParams } from '../../wire/topics.ts'
+import type { App } from '../app.ts'
+import type { BodyMode } from '../body-reader.ts'
+import { rawBody, streamedBody } from '../body-reader.ts'
+import { ITEM_SCHEMA } from '../openapi.ts'
+import { registerSchemas } from '../route-rules.ts'
+import { traceIdOf } from '../trace-context.ts'
+import { produceAnswer } from './produce-answer.ts'
+import { produceFormOf, recordsOf } from './produce-body.ts'
+import {
+  acksOf,
+  expectedTailOf,
+  refuseUnsupported,
+  tailTag,
+  traceHeader,
+  withTopic,
+} from './produce-request.ts'
+import { Upload } from './upload.ts'
+
+export interface ProduceRoutesDeps {
+  readonly front: Front
+}
+
+const NDJSON = 'application/x-ndjson'
+const LINES = Type.String({ description: 'One record a line.', [ITEM_SCHEMA]: ref(ProduceRecord) })
+const RECEIPTS = Type.String({
+  description: 'With `stream=true`: one receipt a chunk, a line each.',
+  [ITEM_SCHEMA]: ref(UploadReceipt),
+})
+
+export function produceRoutes(app: App, { front }: ProduceRoutesDeps): void {
+  registerSchemas(app, ProduceRecord, ProduceBody, Receipt, Produced, UploadReceipt)
+  app.post(
+    '/v1/topics/:topic/records',
+    {
+      config: {
+        body: bodyModeOf,
+        documentedBody: { 'application/json': ref(ProduceBody), [NDJSON]: LINES },
+      },
+      schema: {
+        operationId: 'produce',
+        summary: 'Produce records',
+        description:
+          'All records are checked first; if one is not valid nothing is written. 207: the records of some partitions were not written. With `stream=true` the lines are written in chunks as they come.',
+        tags: ['records'],
+        params: TopicParams,
+        querystring: ProduceQuery,
+        response: {
+          200: {
+            description: 'Every record was written',
+            content: {
+              'application/json': { schema: ref(Produced) },
+              [NDJSON]: { schema: RECEIPTS },
+            },
+          },
+          207: ref(Produced),
+          202: Type.Unsafe<undefined>({ type: 'null', description: 'Taken; nothing is promised' }),
+          default: ref(Problem),
+        },
+      },
+    },
+    (request, reply) => {
+      const acks = acksOf(request.query.acks)
+      withTopic(front, request.params.topic, reply, (topic) => {
+        if (bodyModeOf(request) === 'stream') upload(front, topic, acks, request, reply)
+        else produce(front, topic, acks, request, reply)
+      })
+    },
+  )
+}
+
+/** The body is read before the query is checked; a wrong value is refused then. */
+function bodyModeOf({ query }: FastifyRequest): BodyMode {
+  const { stream } = query as { stream?: unknown }
+  return stream === true || stream === 'true' || stream === '1' ? 'stream' : 'raw'
+}
+
+function produce(
+  front: Front,
+  topic: TopicImage,
+  acks: Acks,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const { headers } = request
+  refuseUnsupported(headers)
+  const form = produceFormOf(headers['content-type'])
+  const { records, locate } = recordsOf(form, rawBody(request), traceHeader(request, reply))
+  const expectedTail = expectedTailOf(headers, topic, acks, records[0]?.partition ?? -1)
+  const produced = { topic, acks, records, expectedTail, locate }
+  if (acks === 0) {
+    front.producer.produce(produced, ignore)
+    reply.code(202).send()
+    return
+  }
+  front.producer.produce(produced, (outcome) => {
+    if (reply.raw.destroyed) return
+    try {
+      const { receipts, failed } = produceAnswer(topic, records, outcome, traceIdOf(request))
+      const [part] = outcome.parts
+      if (expectedTail !== undefined && part !== undefined) {
+        reply.header('etag', tailTag(topic, part.partition, part.firstOffset + records.length))
+      }
+      reply
+        .code(failed === 0 ? 200 : 207)
+        .header('content-type', 'application/json')
+        .send(`{"records":${receipts}}`)
+    } catch (error) {
+      reply.send(error)
+    }
+  })
+}
+
+function upload(
+  front: Front,
+  topic: TopicImage,
+  acks: Acks,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const { headers } = request
+  refuseUnsupported(headers)
+  if (produceFormOf(headers['content-type']) !== 'ndjson') {
+    throw new ServiceError(
+      'unsupported-media-type',
+      'with stream=true records are taken as application/x-ndjson or application/jsonl',
+    )
+  }
+  if (headers['if-match'] !== undefined) {
+    throw new ServiceError('unsupported-header', 'If-Match needs one whole request, not an upload')
+  }
+  const uploading = new Upload(front, {
+    topic,
+    acks,
+    trace: traceHeader(request, reply),
+    traceId: traceIdOf(request),
+    maxLineBytes: request.routeOptions.bodyLimit,
+  })
+  reply
+    .header('content-type', NDJSON)
+    .header('cache-control', 'no-store')
+    .send(Readable.from(uploading.receipts(streamedBody(request)), { highWaterMark: 1 }))
+}
+
+function ignore(): void {}

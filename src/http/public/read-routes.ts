@@ -1,0 +1,118 @@
+/** Read a topic, a page at a time: at once, or after a wait for the first record. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Front } from '../../front/front.ts'
+import type { ReadPage } from '../../front/read-page.ts'
+import { ServiceError } from '../../lib/service-error.ts'
+import { Problem } from '../../wire/problem.ts'
+import { ReadQuery, RecordPage, RecordView } from '../../wire/records.ts'
+import { ref } from '../../wire/schema.ts'
+import { TopicParams } from '../../wire/topics.ts'
+import type { App } from '../app.ts'
+import { clientGone } from '../client-gone.ts'
+import { ITEM_SCHEMA } from '../openapi.ts'
+import { registerSchemas } from '../route-rules.ts'
+import { matchesTag } from './entity-tag.ts'
+import { offerFor, rangeOf, waitSecondsOf } from './read-request.ts'
+
+export interface ReadRoutesDeps {
+  readonly front: Front
+}
+
+const LINES = Type.String({
+  description: 'One record a line; the cursor is in the header `Cursor`.',
+  [ITEM_SCHEMA]: ref(RecordView),
+})
+
+/** The cursor in the address names the topic by its id, so the page is good as long as it is kept. */
+const KEEP = 'public, max-age=3600, immutable'
+/** The name of a topic may become another topic's: ask each time whether the page still holds. */
+const ASK = 'no-cache'
+
+export function readRoutes(app: App, { front }: ReadRoutesDeps): void {
+  registerSchemas(app, RecordView, RecordPage)
+  app.get(
+    '/v1/topics/:topic/records',
+    {
+      config: { compress: true },
+      schema: {
+        operationId: 'readRecords',
+        summary: 'Read records',
+        description:
+          'A read changes nothing. The answer has the cursor of the next one. A page that nothing can be added to has an `ETag`.',
+        tags: ['records'],
+        params: TopicParams,
+        querystring: ReadQuery,
+        response: {
+          200: {
+            description: 'The records, none if there are none',
+            content: {
+              'application/json': { schema: ref(RecordPage) },
+              'application/x-ndjson': { schema: LINES },
+            },
+          },
+          default: ref(Problem),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { topic } = request.params
+      return await answer(front, topic, request, request.query, reply)
+    },
+  )
+}
+
+async function answer(
+  front: Front,
+  name: string,
+  request: FastifyRequest,
+  query: ReadQuery,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { headers } = request
+  const offer = offerFor(headers.accept)
+  if (offer === undefined) {
+    throw new ServiceError(
+      'not-acceptable',
+      'records are given as application/json or application/x-ndjson; for a stream of events see /stream',
+    )
+  }
+  const range = rangeOf(query, headers, 'earliest')
+  const waitMs = waitSecondsOf(query.wait, headers) * 1000
+  const page = await front.reader.read(
+    {
+      topic: front.topic(name),
+      range,
+      limit: query.limit,
+      maxBytes: query.maxBytes,
+      waitMs,
+      isolation: query.isolation,
+    },
+    clientGone(reply.raw),
+  )
+  if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
+  reply.header('cursor', page.cursor)
+  addVary(reply, 'Accept')
+  if (!page.isSealed) {
+    reply.header('cache-control', 'no-store')
+    return send(page, offer, reply)
+  }
+  const tag = page.tag(offer.format)
+  const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
+  reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
+  if (matchesTag(headers['if-none-match'], tag)) return reply.code(304).send()
+  return send(page, offer, reply)
+}
+
+function send(
+  page: ReadPage,
+  { type, format }: { type: string; format: 'json' | 'ndjson' },
+  reply: FastifyReply,
+): FastifyReply {
+  return reply.header('content-type', type).send(page.body(format))
+}
+
+function addVary(reply: FastifyReply, name: string): void {
+  const vary = reply.getHeader('vary')
+  reply.header('vary', vary === undefined ? name : `${String(vary)}, ${name}`)
+}

@@ -1,0 +1,141 @@
+/**
+ * All open streams of events: how many there may be, how each begins, and one timer for the
+ * heartbeats and life times of all.
+ */
+import type { FastifyReply } from 'fastify'
+import type { Clock, Timer } from '../env/clock.ts'
+import type { Metrics } from '../env/metrics.ts'
+import type { Random } from '../env/random.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import { commentFrame, idFrame, retryFrame } from '../wire/sse.ts'
+import { streamChunk } from '../wire/stream-chunk.ts'
+import { SseConnection } from './sse-connection.ts'
+
+export interface SseStreamsDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly metrics: Metrics
+}
+
+export interface SseStreamsOptions {
+  readonly maxStreams: number
+  /** A reader that takes nothing for so long is cut off; 20 s. */
+  readonly stallMs?: number
+  /** After about so long a stream ends, and its reader comes back; 15 min. */
+  readonly lifeMs?: number
+  /** Between two comments; 15 s. */
+  readonly heartbeatMs?: number
+}
+
+/** Streams take turns in the heartbeat, so that they do not all write at once. */
+const SLOTS = 15
+/** Life times differ by so much to either side, so that streams opened together do not end together. */
+const LIFE_SPREAD = 0.2
+const RETRY_MIN_MS = 1000
+const RETRY_SPREAD_MS = 2000
+
+const HEAD = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+} as const
+
+interface Open {
+  readonly connection: SseConnection
+  readonly endsAtMs: number
+}
+
+export class SseStreams {
+  readonly #deps: SseStreamsDeps
+  readonly #maxStreams: number
+  readonly #stallMs: number
+  readonly #lifeMs: number
+  readonly #tickMs: number
+  readonly #slots: Set<Open>[] = Array.from({ length: SLOTS }, () => new Set())
+  readonly #countStall: () => void
+  #slot = 0
+  #open = 0
+  #timer: Timer | undefined
+
+  constructor(deps: SseStreamsDeps, options: SseStreamsOptions) {
+    this.#deps = deps
+    this.#maxStreams = options.maxStreams
+    this.#stallMs = options.stallMs ?? 20_000
+    this.#lifeMs = options.lifeMs ?? 15 * 60_000
+    this.#tickMs = (options.heartbeatMs ?? 15_000) / SLOTS
+    const stalled = deps.metrics.counter(
+      'curlew_stream_stalls_total',
+      'Streams cut off because their reader took nothing.',
+    )
+    this.#countStall = () => stalled.increment()
+  }
+
+  get open(): number {
+    return this.#open
+  }
+
+  /**
+   * Sends the head of a stream and its first frames, which name the reader's place.
+   * @throws ServiceError `overloaded`, before anything is sent
+   */
+  start(reply: FastifyReply, traceId: string, cursor: string): SseConnection {
+    if (this.#open >= this.#maxStreams) {
+      throw new ServiceError('overloaded', `${this.#maxStreams} streams are open already`, {
+        retryAfterMs: this.#retryMs(),
+      })
+    }
+    reply.headers(HEAD)
+    reply.hijack()
+    const { raw } = reply
+    raw.writeHead(200, reply.getHeaders() as Record<string, string>)
+    raw.flushHeaders()
+    const connection = new SseConnection(raw, {
+      traceId,
+      stallMs: this.#stallMs,
+      onStall: this.#countStall,
+    })
+    this.#keep(connection)
+    connection.write([
+      streamChunk([retryFrame(this.#retryMs()), commentFrame('curlew'), idFrame(cursor)]),
+    ])
+    return connection
+  }
+
+  close(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #keep(connection: SseConnection): void {
+    const { clock, random } = this.#deps
+    const spread = 1 - LIFE_SPREAD + 2 * LIFE_SPREAD * random.float()
+    const open = { connection, endsAtMs: clock.monotonicMs() + this.#lifeMs * spread }
+    const slot = this.#slots[this.#slot] as Set<Open>
+    if (connection.signal.aborted) return
+    slot.add(open)
+    this.#open++
+    connection.signal.addEventListener(
+      'abort',
+      () => {
+        if (slot.delete(open)) this.#open--
+      },
+      { once: true },
+    )
+    this.#timer ??= clock.timer(this.#tickMs, this.#onTick)
+  }
+
+  readonly #onTick = (): void => {
+    this.#timer = undefined
+    this.#slot = (this.#slot + 1) % SLOTS
+    const nowMs = this.#deps.clock.monotonicMs()
+    for (const { connection, endsAtMs } of [...(this.#slots[this.#slot] as Set<Open>)]) {
+      if (nowMs >= endsAtMs) connection.end('renew')
+      else connection.beat()
+    }
+    if (this.#open > 0) this.#timer = this.#deps.clock.timer(this.#tickMs, this.#onTick)
+  }
+
+  #retryMs(): number {
+    return RETRY_MIN_MS + Math.floor(RETRY_SPREAD_MS * this.#deps.random.float())
+  }
+}
