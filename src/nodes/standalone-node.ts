@@ -10,7 +10,7 @@ import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { Front } from '../front/front.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
-import type { AppOptions } from '../http/app.ts'
+import type { PublicAppOptions } from '../http/public/public-app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
 import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.ts'
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
@@ -162,12 +162,13 @@ function startStorage(config: Config, deps: StandaloneDeps, metadata: MetadataFo
   )
 }
 
-function appOptions(config: Config): AppOptions {
+function appOptions(config: Config): PublicAppOptions {
   return {
     corsOrigins: config.corsOrigin,
     allowedHosts: config.allowedHost,
     loopback: LOOPBACK.test(config.host),
     maxConnections: config.maxConnections,
+    maxStreams: config.maxStreams,
     maxRequestBytes: config.maxRequestBytes,
     maxBodyMemoryBytes: config.maxBodyMemoryBytes,
   }
