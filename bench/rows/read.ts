@@ -49,7 +49,8 @@ async function againstMemorySlice(bench: Bench, tail: Curlew, size: Size): Promi
   const { stage, plan } = bench
   const answer = await fetch(tail.url(path(size, '0')))
   const sliceBytes = (await answer.arrayBuffer()).byteLength
-  if (sliceBytes < size.bytes) throw new Error(`asked for ${size.bytes} bytes, got ${sliceBytes}`)
+  if (sliceBytes < size.bytes / 2)
+    throw new Error(`asked for ${size.bytes} bytes, got ${sliceBytes}`)
   const config: BareHttpConfig = { sliceBytes, heldBytes: KIB }
   await using bare = await Helper.start(stage, 'servers/bare-http.ts', config, SERVER_CORE)
   const slice = { port: bare.port, path: '/slice', connections: size.connections }
