@@ -7,8 +7,6 @@ export function helpText(): string {
 
 Usage
   curlew [standalone] [settings]   one process that does everything (the default)
-  curlew dump FILE                 print a file of the data folder in words
-  curlew repair DATA [--apply]     show what is damaged in a data folder, and set it aside
   curlew --help | --version
 
 Settings of standalone

@@ -13,6 +13,7 @@ import { VERSION } from '../lib/version.ts'
 import { StandaloneNode } from '../nodes/standalone-node.ts'
 
 const clock = new SystemClock()
+const FAILURE = 1
 
 /** Ends the process. Rejects when the node cannot start. */
 export async function runStandalone(config: Config): Promise<never> {
@@ -20,7 +21,6 @@ export async function runStandalone(config: Config): Promise<never> {
   const logger = asText
     ? createTextLogger({ clock, level: config.logLevel, write: (line) => stdout.write(line) })
     : createPinoLogger({ level: config.logLevel })
-  const die = dieOfTheUnexpected(logger)
   // A terminal or log collector that went away must not take the log with it.
   stdout.on('error', () => undefined)
   const stopping = firstSignal(logger)
@@ -30,7 +30,7 @@ export async function runStandalone(config: Config): Promise<never> {
     random: new SystemRandom(),
     fileSystem: new NodeFileSystem(),
     metrics: new PromMetrics(),
-    onFatal: die,
+    onFatal: die('what was acknowledged can no longer be vouched for'),
   })
   const address = reachable(node.url)
   if (asText) stdout.write(startBlock(address, config))
@@ -62,24 +62,13 @@ function firstSignal(logger: Logger): Promise<NodeJS.Signals> {
     signals += 1
     if (signals > 1) {
       logger.warn({ signal }, 'stopping at once')
-      exit(1)
+      exit(FAILURE)
     }
     stopNow(signal)
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   return promise
-}
-
-/** After a fault that nobody foresaw the state cannot be trusted: the next start recovers. */
-function dieOfTheUnexpected(logger: Logger): (error: unknown) => never {
-  const die = (err: unknown): never => {
-    logger.error({ err }, 'an unexpected error ends the process')
-    exit(1)
-  }
-  process.on('uncaughtException', die)
-  process.on('unhandledRejection', die)
-  return die
 }
 
 /** An address that can be opened, where the node listens on all of them. */
