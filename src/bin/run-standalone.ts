@@ -21,6 +21,13 @@ export async function runStandalone(config: Config): Promise<never> {
   const logger = asText
     ? createTextLogger({ clock, level: config.logLevel, write: (line) => stdout.write(line) })
     : createPinoLogger({ level: config.logLevel })
+  const die = (message: string) => (err: unknown) => {
+    logger.error({ err }, message)
+    exit(FAILURE)
+  }
+  // After a fault that nobody foresaw the state cannot be trusted: the next start recovers.
+  process.on('uncaughtException', die('an unexpected error ends the process'))
+  process.on('unhandledRejection', die('an unexpected rejection ends the process'))
   // A terminal or log collector that went away must not take the log with it.
   stdout.on('error', () => undefined)
   const stopping = firstSignal(logger)
