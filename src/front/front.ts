@@ -50,7 +50,7 @@ export class Front {
   #isDraining: boolean = false
 
   constructor(deps: FrontDeps, options: FrontOptions = {}) {
-    const { clock, storage, logger } = deps
+    const { clock, storage, metadata, logger } = deps
     const router = new PartitionRouter()
     this.#deps = deps
     this.storage = storage
@@ -66,7 +66,7 @@ export class Front {
     this.producer = new Producer({ clock, router, batcher: this.#batcher })
     const renderer = new PageRenderer({ cacheBytes: options.pageCacheBytes ?? 32 * MIB })
     const parkedReads = options.waitingReads ?? 20_000
-    this.reader = new Reader({ clock, storage, renderer }, { parkedReads })
+    this.reader = new Reader({ clock, storage, metadata, renderer }, { parkedReads })
     this.subscriptions = new Subscriptions(deps)
     this.#measure(deps.metrics)
   }
@@ -110,7 +110,7 @@ export class Front {
   /** Ends at once what `drain` did not. */
   close(): void {
     this.#isDraining = true
-    this.reader.drain()
+    this.reader.close()
     this.subscriptions.close()
     this.#batcher.close()
   }

@@ -1,4 +1,5 @@
 /** Reads that wait for the first record: those that want the same share one fetch and one answer. */
+import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 
@@ -15,8 +16,18 @@ interface Waiter<Page> {
 }
 
 interface Place<Page> {
+  readonly parking: Parking<Page>
   readonly waiters: Set<Waiter<Page>>
   readonly stop: AbortController
+}
+
+/** What a read waits for. */
+export interface Parking<Page> {
+  /** Reads that want the same have the same key. */
+  readonly key: string
+  readonly topicId: TopicId
+  /** Serves all who wait at the key; that of the first is used. */
+  readonly attempt: Attempt<Page>
 }
 
 /** How long one fetch waits; then another follows as long as there are waiters. */
@@ -40,28 +51,22 @@ export class ParkedReads<Page extends Emptiable> {
   }
 
   /**
-   * Resolves with the first page that has records, undefined if none comes in time. The first to
-   * wait at `key` brings the attempt that serves all of them.
+   * Resolves with the first page that has records, undefined if none comes in time.
    * @throws ServiceError `too-many-requests`; rejects with the signal's reason on abort
    */
-  wait(
-    key: string,
-    waitMs: number,
-    signal: AbortSignal,
-    attempt: Attempt<Page>,
-  ): Promise<Page | undefined> {
+  wait(parking: Parking<Page>, waitMs: number, signal: AbortSignal): Promise<Page | undefined> {
     if (this.#isDraining) return Promise.resolve(undefined)
     if (this.#size >= this.#limit) {
       throw new ServiceError('too-many-requests', `${this.#limit} readers wait here already`)
     }
     signal.throwIfAborted()
-    const place = this.#places.get(key) ?? this.#open(key, attempt)
+    const place = this.#places.get(parking.key) ?? this.#open(parking)
     return new Promise((resolve, reject) => {
       const leave = () => {
         timer.cancel()
         signal.removeEventListener('abort', abort)
         this.#size--
-        if (place.waiters.delete(waiter) && place.waiters.size === 0) this.#close(key, place)
+        if (place.waiters.delete(waiter) && place.waiters.size === 0) this.#close(place)
       }
       const waiter: Waiter<Page> = {
         settle: (page) => {
@@ -81,6 +86,13 @@ export class ParkedReads<Page extends Emptiable> {
     })
   }
 
+  /** Ends the waiting at topics that are gone, with `error`. */
+  failTopics(isGone: (topicId: TopicId) => boolean, error: unknown): void {
+    for (const place of [...this.#places.values()]) {
+      if (isGone(place.parking.topicId)) this.#fail(place, error)
+    }
+  }
+
   /** Ends all waiting, now and later. */
   drain(): void {
     this.#isDraining = true
@@ -89,32 +101,34 @@ export class ParkedReads<Page extends Emptiable> {
     }
   }
 
-  #open(key: string, attempt: Attempt<Page>): Place<Page> {
-    const place: Place<Page> = { waiters: new Set(), stop: new AbortController() }
-    this.#places.set(key, place)
-    this.#serve(place, attempt).then(
+  #open(parking: Parking<Page>): Place<Page> {
+    const place: Place<Page> = { parking, waiters: new Set(), stop: new AbortController() }
+    this.#places.set(parking.key, place)
+    this.#serve(place).then(
       (page) => {
-        this.#close(key, place)
+        this.#close(place)
         for (const waiter of [...place.waiters]) waiter.settle(page)
       },
-      (error: unknown) => {
-        this.#close(key, place)
-        for (const waiter of [...place.waiters]) waiter.fail(error)
-      },
+      (error: unknown) => this.#fail(place, error),
     )
     return place
   }
 
-  async #serve(place: Place<Page>, attempt: Attempt<Page>): Promise<Page | undefined> {
-    const { signal } = place.stop
-    while (!signal.aborted) {
-      const page = await attempt(ROUND_MS, signal)
+  async #serve({ parking, stop }: Place<Page>): Promise<Page | undefined> {
+    while (!stop.signal.aborted) {
+      const page = await parking.attempt(ROUND_MS, stop.signal)
       if (page.records > 0) return page
     }
     return undefined
   }
 
-  #close(key: string, place: Place<Page>): void {
+  #fail(place: Place<Page>, error: unknown): void {
+    this.#close(place)
+    for (const waiter of [...place.waiters]) waiter.fail(error)
+  }
+
+  #close(place: Place<Page>): void {
+    const { key } = place.parking
     if (this.#places.get(key) === place) this.#places.delete(key)
     place.stop.abort(new ServiceError('draining', 'nobody waits here any more'))
   }

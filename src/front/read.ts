@@ -1,6 +1,7 @@
 /** One bounded read over the partitions of a topic: fetches, chooses, and waits for the first record if asked to. */
 import type { Clock } from '../env/clock.ts'
-import type { TopicImage } from '../metadata/metadata-image.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import type { Fetched, FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
 import type { PageRenderer } from './page-renderer.ts'
 import { ParkedReads } from './parked-reads.ts'
@@ -26,6 +27,7 @@ export interface ReadRequest {
 export interface ReaderDeps {
   readonly clock: Clock
   readonly storage: StorageService
+  readonly metadata: MetadataView
   readonly renderer: PageRenderer
 }
 
@@ -37,11 +39,16 @@ export interface ReaderOptions {
 export class Reader {
   readonly #deps: ReaderDeps
   readonly #parked: ParkedReads<ReadPage>
+  readonly #unfollow: () => void
   #turn = 0
 
   constructor(deps: ReaderDeps, options: ReaderOptions) {
     this.#deps = deps
     this.#parked = new ParkedReads(deps.clock, options.parkedReads)
+    this.#unfollow = deps.metadata.onChange(({ topicsById }) => {
+      const gone = new ServiceError('topic-not-found', 'the topic was deleted')
+      this.#parked.failTopics((topicId) => !topicsById.has(topicId), gone)
+    })
   }
 
   /** Reads that wait for records. */
@@ -55,17 +62,25 @@ export class Reader {
     const positions = await resolveStart(start, this.#deps.storage)
     const page = await this.#attempt(request, positions, 0, signal)
     if (page.records > 0 || request.waitMs === 0) return page
-    const { limit, maxBytes, isolation } = request
-    const key = `${page.cursor} ${limit} ${maxBytes} ${isolation}`
-    const found = await this.#parked.wait(key, request.waitMs, signal, (waitMs, stop) =>
-      this.#attempt(request, page.after, waitMs, stop),
-    )
+    const { topic, limit, maxBytes, isolation } = request
+    const parking = {
+      key: `${page.cursor} ${limit} ${maxBytes} ${isolation}`,
+      topicId: topic.id,
+      attempt: (waitMs: number, stop: AbortSignal) =>
+        this.#attempt(request, page.after, waitMs, stop),
+    }
+    const found = await this.#parked.wait(parking, request.waitMs, signal)
     return found ?? page
   }
 
   /** Answers all waiting reads at once, with what they have: nothing. */
   drain(): void {
     this.#parked.drain()
+  }
+
+  close(): void {
+    this.#unfollow()
+    this.drain()
   }
 
   async #attempt(

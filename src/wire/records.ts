@@ -138,7 +138,20 @@ export const Produced = Type.Object(
 /** A line of the answer to an upload: what became of one chunk, or why the upload ended. */
 export const UploadReceipt = Type.Object(
   {
-    records: Type.Optional(Type.Array(ref(Receipt))),
+    chunk: Type.Optional(Type.Integer({ minimum: 0, description: 'Counts chunks from 0.' })),
+    firstLine: Type.Optional(Type.Integer({ minimum: 1 })),
+    lastLine: Type.Optional(Type.Integer({ minimum: 1 })),
+    written: Type.Optional(
+      Type.Array(
+        Type.Object({
+          partition: Type.Integer({ minimum: 0 }),
+          records: Type.Integer({ minimum: 1, description: 'How many went to the partition.' }),
+          firstOffset: Type.Optional(Int64({ description: 'Of the first; the others follow it.' })),
+          error: Type.Optional(ref(Problem)),
+        }),
+        { description: 'One item a partition; with `error` its records were not written.' },
+      ),
+    ),
     error: Type.Optional(ref(Problem)),
   },
   { $id: 'UploadReceipt' },

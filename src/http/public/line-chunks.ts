@@ -52,10 +52,7 @@ export class LineChunks {
         return this.#length >= bytes && this.#lines > 0 ? this.#cut(this.#linesEnd) : undefined
       }
       this.#scanned = feed + 1
-      if (this.#scanned > bytes && this.#lines > 0) {
-        const cut = this.#cut(this.#linesEnd)
-        return cut
-      }
+      if (this.#scanned > bytes && this.#lines > 0) return this.#cut(this.#linesEnd)
       this.#lines++
       this.#linesEnd = this.#scanned
     }

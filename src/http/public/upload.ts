@@ -6,15 +6,18 @@ import { LIMITS } from '../../core/limits.ts'
 import type { RecordHeader } from '../../core/record.ts'
 import type { Front } from '../../front/front.ts'
 import type { ProduceOutcome } from '../../front/produce.ts'
+import { refusalError } from '../../front/refusal.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import type { TopicImage } from '../../metadata/metadata-image.ts'
 import type { Acks } from '../../wire/internal.ts'
 import { problemOf } from '../../wire/problem.ts'
 import { sliceLines } from '../../wire/produce-lines.ts'
 import { LineChunks } from './line-chunks.ts'
-import { asServiceError, produceAnswer } from './produce-answer.ts'
+import { asServiceError } from './produce-answer.ts'
 import type { ProduceRecords } from './produce-body.ts'
 import { recordFaults, traced } from './produce-body.ts'
+
+const LINE_FEED = 0x0a
 
 export interface UploadRequest {
   readonly topic: TopicImage
@@ -29,6 +32,7 @@ export class Upload {
   readonly #request: UploadRequest
   readonly #chunks: LineChunks
   #line = 1
+  #chunk = 0
 
   constructor(front: Front, request: UploadRequest) {
     this.#front = front
@@ -58,16 +62,33 @@ export class Upload {
   }
 
   async *#write(chunk: Buffer): AsyncGenerator<string> {
-    const { topic, trace, traceId } = this.#request
     if (this.#front.isDraining) throw new ServiceError('draining', 'the node is shutting down')
-    const sliced = sliceLines(chunk, this.#line)
+    const firstLine = this.#line
+    const sliced = sliceLines(chunk, firstLine)
     if ('faults' in sliced) throw recordFaults(sliced.faults)
     this.#line += countLines(chunk)
     if (sliced.records.length === 0) return
-    const produced = traced(sliced, trace)
-    const outcome = await this.#produce(produced)
-    const { receipts } = produceAnswer(topic, produced.records, outcome, traceId)
-    yield `{"records":${receipts}}\n`
+    const outcome = await this.#produce(traced(sliced, this.#request.trace))
+    const written = this.#written(outcome, sliced.records.length)
+    const lines = { firstLine, lastLine: Math.max(firstLine, this.#line - 1) }
+    yield `${JSON.stringify({ chunk: this.#chunk++, ...lines, written })}\n`
+  }
+
+  /** @throws ServiceError if nothing of the chunk was written */
+  #written({ parts, partOf }: ProduceOutcome, count: number): object[] {
+    const { topic, traceId } = this.#request
+    const counts = parts.map(() => (partOf === undefined ? count : 0))
+    for (const part of partOf ?? []) counts[part] = (counts[part] as number) + 1
+    const failures = parts.filter(({ result }) => !result.ok)
+    const [failure] = failures
+    if (failure !== undefined && failures.length === parts.length && !failure.result.ok) {
+      throw refusalError(failure.result, topic, failure.partition)
+    }
+    return parts.map(({ partition, result, firstOffset }, i) => {
+      const part = { partition, records: counts[i] }
+      if (result.ok) return { ...part, firstOffset }
+      return { ...part, error: problemOf(refusalError(result, topic, partition), traceId) }
+    })
   }
 
   #produce({ records, locate }: ProduceRecords): Promise<ProduceOutcome> {
@@ -81,8 +102,10 @@ export class Upload {
   }
 }
 
+/** The last line may lack its line feed. */
 function countLines(chunk: Buffer): number {
-  let lines = 0
-  for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) lines++
+  let lines = chunk.at(-1) === LINE_FEED ? 0 : 1
+  let at = chunk.indexOf(LINE_FEED)
+  for (; at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) lines++
   return lines
 }
