@@ -1,4 +1,5 @@
 /** The OpenAPI document: what all operations share, and how routes become operations. */
+import { STATUS_CODES } from 'node:http'
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swagger from '@fastify/swagger'
 import type { TSchema } from 'typebox'
@@ -67,6 +68,9 @@ export async function registerOpenApi(app: App): Promise<void> {
 /** The document of OpenAPI 3.1, with members in an order that does not depend on the code's. */
 export function openApi31(app: App): JsonObject {
   const document = structuredClone(app.swagger()) as unknown as JsonObject
+  forEachAnswer(document, (answer, status) => {
+    if (answer['description'] === NO_DESCRIPTION) answer['description'] = describeStatus(status)
+  })
   forEachMediaType(document, (content, type) => {
     const media = content[type] as JsonObject
     const schema = media['schema'] as JsonObject | undefined
@@ -128,6 +132,25 @@ export function operationsOf(document: JsonObject): Operation[] {
       return { method, path, summary: String(operation['summary'] ?? '') }
     }),
   )
+}
+
+/** What @fastify/swagger says where a route says nothing. */
+const NO_DESCRIPTION = 'Default Response'
+
+function describeStatus(status: string): string {
+  return STATUS_CODES[status] ?? 'A problem, which `code` names'
+}
+
+function forEachAnswer(
+  document: JsonObject,
+  visit: (answer: JsonObject, status: string) => void,
+): void {
+  for (const item of Object.values(document['paths'] as Record<string, object>)) {
+    for (const operation of Object.values(item as Record<string, JsonObject>)) {
+      const answers = (operation['responses'] ?? {}) as Record<string, JsonObject>
+      for (const [status, answer] of Object.entries(answers)) visit(answer, status)
+    }
+  }
 }
 
 const METHODS = ['get', 'put', 'post', 'patch', 'delete']

@@ -3,11 +3,13 @@ import { Type } from 'typebox'
 import type { Front } from '../../front/front.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import { Problem } from '../../wire/problem.ts'
-import { StreamQuery } from '../../wire/records.ts'
+import { RecordView, StreamQuery } from '../../wire/records.ts'
 import { ref } from '../../wire/schema.ts'
 import { TopicParams } from '../../wire/topics.ts'
 import type { App } from '../app.ts'
 import { clientGone } from '../client-gone.ts'
+import { ITEM_SCHEMA } from '../openapi.ts'
+import { registerSchemas } from '../route-rules.ts'
 import type { SseStreams } from '../sse-streams.ts'
 import { traceIdOf } from '../trace-context.ts'
 import { rangeOf } from './read-request.ts'
@@ -21,9 +23,24 @@ const TAKES_EVENTS = /text\/event-stream|text\/\*|\*\/\*/i
 const EVENTS = Type.String({
   description:
     'Records are unnamed events whose `id` is the cursor behind them. `gap`, `error` and `end` are control events.',
+  [ITEM_SCHEMA]: {
+    type: 'object',
+    required: ['data'],
+    properties: {
+      id: { type: 'string', description: 'The cursor behind the record.' },
+      event: { type: 'string', enum: ['gap', 'error', 'end'], description: 'Absent for records.' },
+      data: {
+        type: 'string',
+        contentMediaType: 'application/json',
+        contentSchema: ref(RecordView),
+      },
+      retry: { type: 'integer', description: 'Milliseconds before a reconnect.' },
+    },
+  },
 })
 
 export function streamRoutes(app: App, { front, streams }: StreamRoutesDeps): void {
+  registerSchemas(app, RecordView)
   app.get(
     '/v1/topics/:topic/stream',
     {
