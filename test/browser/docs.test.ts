@@ -43,7 +43,7 @@ if (obstacle !== undefined) {
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(
           viewport.width,
         )
-        const shots = process.env['CURLEW_SCREENSHOTS']
+        const shots = process.env['TEST_SCREENSHOTS']
         if (shots !== undefined) {
           const name = `${path.replaceAll('/', '_')}-${viewport.width}.png`
           await page.screenshot({ path: `${shots}/${name}`, fullPage: true })
