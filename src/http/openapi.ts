@@ -21,6 +21,8 @@ export type JsonObject = { [name: string]: unknown }
  * it; the 3.1 document leaves it out.
  */
 export const ITEM_SCHEMA = 'x-item-schema'
+/** On an operation, on its way through the generator. */
+const OPTIONAL_BODY = 'x-optional-body'
 
 const DESCRIPTION = `Curlew is a durable message log that is spoken wholly over HTTP: produce with a POST, read with a GET, follow with server-sent events.
 
@@ -54,12 +56,13 @@ export async function registerOpenApi(app: App): Promise<void> {
         typeof json['$id'] === 'string' ? json['$id'] : `schema-${index}`,
     },
     transform: ({ schema, url, route }) => {
-      const { documentedBody } = route.config ?? {}
-      if (documentedBody === undefined) return { schema, url }
+      const { body, documentedBody, optionalBody } = route.config ?? {}
+      const optional = optionalBody === true || body === 'raw' ? { [OPTIONAL_BODY]: true } : {}
+      if (documentedBody === undefined) return { schema: { ...schema, ...optional }, url }
       const content = Object.fromEntries(
-        Object.entries(documentedBody).map(([type, body]) => [type, { schema: body }]),
+        Object.entries(documentedBody).map(([type, value]) => [type, { schema: value }]),
       )
-      return { schema: { ...schema, body: { content } }, url }
+      return { schema: { ...schema, ...optional, body: { content } }, url }
     },
   }
   await app.register(swagger, options)
@@ -68,9 +71,7 @@ export async function registerOpenApi(app: App): Promise<void> {
 /** The document of OpenAPI 3.1, with members in an order that does not depend on the code's. */
 export function openApi31(app: App): JsonObject {
   const document = structuredClone(app.swagger()) as unknown as JsonObject
-  forEachAnswer(document, (answer, status) => {
-    if (answer['description'] === NO_DESCRIPTION) answer['description'] = describeStatus(status)
-  })
+  forEachOperation(document, mendOperation)
   forEachMediaType(document, (content, type) => {
     const media = content[type] as JsonObject
     const schema = media['schema'] as JsonObject | undefined
@@ -104,18 +105,16 @@ function forEachMediaType(
   document: JsonObject,
   visit: (content: JsonObject, type: string, path: string) => void,
 ): void {
-  for (const [url, item] of Object.entries(document['paths'] as Record<string, JsonObject>)) {
-    for (const [method, operation] of Object.entries(item as Record<string, JsonObject>)) {
-      const bodies: [string, JsonObject | undefined][] = [
-        ['request', operation['requestBody'] as JsonObject | undefined],
-        ...Object.entries((operation['responses'] ?? {}) as Record<string, JsonObject>),
-      ]
-      for (const [name, body] of bodies) {
-        const content = (body?.['content'] ?? {}) as JsonObject
-        for (const type of Object.keys(content)) visit(content, type, `${url} ${method} ${name}`)
-      }
+  forEachOperation(document, (operation, method, url) => {
+    const bodies: [string, JsonObject | undefined][] = [
+      ['request', operation['requestBody'] as JsonObject | undefined],
+      ...Object.entries((operation['responses'] ?? {}) as Record<string, JsonObject>),
+    ]
+    for (const [name, body] of bodies) {
+      const content = (body?.['content'] ?? {}) as JsonObject
+      for (const type of Object.keys(content)) visit(content, type, `${url} ${method} ${name}`)
     }
-  }
+  })
 }
 
 export interface Operation {
@@ -141,14 +140,29 @@ function describeStatus(status: string): string {
   return STATUS_CODES[status] ?? 'A problem, which `code` names'
 }
 
-function forEachAnswer(
+/** What the generator of the document does not know, or cannot be told. */
+function mendOperation(operation: JsonObject): void {
+  const answers = (operation['responses'] ?? {}) as Record<string, JsonObject>
+  for (const [status, answer] of Object.entries(answers)) {
+    if (answer['description'] === NO_DESCRIPTION) answer['description'] = describeStatus(status)
+  }
+  // The validator fills in the default, so that the parameter is never missing, and may be.
+  for (const parameter of (operation['parameters'] ?? []) as JsonObject[]) {
+    const { default: value } = (parameter['schema'] ?? {}) as JsonObject
+    if (value !== undefined) parameter['required'] = false
+  }
+  const body = operation['requestBody'] as JsonObject | undefined
+  if (body !== undefined && operation[OPTIONAL_BODY] === true) body['required'] = false
+  delete operation[OPTIONAL_BODY]
+}
+
+function forEachOperation(
   document: JsonObject,
-  visit: (answer: JsonObject, status: string) => void,
+  visit: (operation: JsonObject, method: string, url: string) => void,
 ): void {
-  for (const item of Object.values(document['paths'] as Record<string, object>)) {
-    for (const operation of Object.values(item as Record<string, JsonObject>)) {
-      const answers = (operation['responses'] ?? {}) as Record<string, JsonObject>
-      for (const [status, answer] of Object.entries(answers)) visit(answer, status)
+  for (const [url, item] of Object.entries(document['paths'] as Record<string, JsonObject>)) {
+    for (const [method, operation] of Object.entries(item as Record<string, JsonObject>)) {
+      visit(operation, method, url)
     }
   }
 }

@@ -35,12 +35,20 @@ const ANY_PAYLOAD = Type.Unsafe<unknown>({
   description: 'The payload, of any media type; kept as it is.',
 })
 
+const JSON_PAYLOAD = Type.Unsafe<unknown>({
+  description: 'Checked to be JSON; kept as it is.',
+  examples: [{ hello: 'world' }],
+})
+
 export function publishRoutes(app: App, { front }: PublishRoutesDeps): void {
   registerSchemas(app, Published)
   app.post(
     '/v1/topics/:topic/publish',
     {
-      config: { body: 'raw', documentedBody: { '*/*': ANY_PAYLOAD } },
+      config: {
+        body: 'raw',
+        documentedBody: { 'application/json': JSON_PAYLOAD, '*/*': ANY_PAYLOAD },
+      },
       schema: {
         operationId: 'publish',
         summary: 'Publish one record',
