@@ -1,4 +1,5 @@
 /** Turns whatever a route throws into a problem document, and logs what is our fault, once. */
+import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from '../env/logger.ts'
 import type { ErrorCode } from '../lib/service-error.ts'
@@ -42,11 +43,13 @@ export class ErrorAnswers {
   /** Answers with the problem document of `error`. Headers that were set before stay. */
   send(request: FastifyRequest, reply: FastifyReply, error: ServiceError): void {
     if (!request.raw.complete) {
-      this.#deps.requestEnd.watchUnread(request.raw, reply.raw)
       // Closing at once, as fastify asks for after a fault in the body, would reset the connection
       // under a client that still sends; it might never read the answer.
-      if (error.code !== 'request-timeout' && reply.hasHeader('connection')) {
-        reply.removeHeader('connection')
+      if (error.code === 'request-timeout' || !hasBody(request.raw)) {
+        this.#deps.requestEnd.watchUnread(request.raw, reply.raw)
+      } else {
+        if (reply.hasHeader('connection')) reply.removeHeader('connection')
+        this.#deps.requestEnd.answersEarly(request.raw, reply.raw)
       }
     }
     const retryAfterMs = retryAfterMsOf(error)
@@ -62,6 +65,10 @@ export class ErrorAnswers {
       .header('cache-control', 'no-store')
       .send(Buffer.from(JSON.stringify(problemOf(error, traceIdOf(request)))))
   }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** Whole seconds, at least one: `Retry-After: 0` would ask for a storm. */

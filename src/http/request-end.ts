@@ -73,4 +73,21 @@ export class RequestEnd {
       request.once('close', () => timer.cancel())
     })
   }
+
+  /**
+   * To be called before an answer is sent to a request that still comes. It must not be the last one
+   * of its connection: Node would close that at once, under a client that still sends. A client that
+   * asked for the end gets it when it has sent all.
+   */
+  answersEarly(request: IncomingMessage, response: ServerResponse): void {
+    this.watchUnread(request, response)
+    if (response.shouldKeepAlive || !hasBody(request)) return
+    response.shouldKeepAlive = true
+    request.once('end', () => request.socket.end())
+  }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers
+  return encoding !== undefined || length !== '0'
 }
