@@ -14,9 +14,9 @@ beforeAll(async () => {
   own = { directory, server: await CurlewProcess.start({ dataDirectory: directory.path }) }
 })
 
-describeConformance(() => given ?? own?.server.baseUrl ?? '')
-
 afterAll(async () => {
   await own?.server.stop()
   await own?.directory.remove()
 })
+
+describeConformance(() => given ?? own?.server.baseUrl ?? '')

@@ -33,6 +33,29 @@ const receipts = (text: string): Receipt[] =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Receipt)
 
+/** Takes an answer line by line as it comes. */
+class LineReader {
+  readonly #chunks: AsyncIterator<unknown>
+  #text = ''
+
+  constructor(body: AsyncIterable<unknown>) {
+    this.#chunks = body[Symbol.asyncIterator]()
+  }
+
+  /** The next line without its end; empty when there is none. */
+  async line(): Promise<string> {
+    while (!this.#text.includes('\n')) {
+      const chunk = await this.#chunks.next()
+      if (chunk.done === true) return this.#text
+      this.#text += String(chunk.value)
+    }
+    const end = this.#text.indexOf('\n')
+    const line = this.#text.slice(0, end)
+    this.#text = this.#text.slice(end + 1)
+    return line
+  }
+}
+
 export function describeUpload(api: Api): void {
   describe('upload', () => {
     describeChunks(api)
@@ -90,17 +113,13 @@ function describeChunks(api: Api): void {
       }),
     )
     expect(answer.statusCode).toBe(200)
-    const chunks = answer.body[Symbol.asyncIterator]()
-    const first = await within('the first receipt', 20_000, chunks.next())
-    expect(receipts(String(first.value)).length).toBe(1)
+    const received = new LineReader(answer.body)
+    expect(receipts(await within('the first receipt', 20_000, received.line())).length).toBe(1)
     expect((await api.readAll(topic)).length).toBe(1_000)
     rest.resolve()
-    let text = ''
-    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
-      text += String(next.value)
-    }
-    expect(receipts(text).length).toBe(1)
+    expect(receipts(await within('the second receipt', 20_000, received.line())).length).toBe(1)
     expect((await api.readAll(topic)).length).toBe(1_001)
+    expect(await received.line()).toBe('')
   })
 
   it('takes an empty upload', async () => {
@@ -151,7 +170,7 @@ function describeFailures(api: Api): void {
       signal: abort.signal,
     })
     const answer = await within('the head of the answer', 20_000, sent)
-    await within('a receipt', 20_000, answer.body[Symbol.asyncIterator]().next())
+    await within('a receipt', 20_000, new LineReader(answer.body).line())
     abort.abort()
     answer.body.on('error', () => undefined)
     const values = (await api.readAll(topic)).map(({ value }) => value)

@@ -1,5 +1,5 @@
 /** The command line: help, mistakes, and data that must not be touched. */
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CommandResult } from '../support/curlew-process.ts'
@@ -121,6 +121,9 @@ describe('data that is not ours to touch', () => {
   })
   afterAll(() => stopped.close())
 
+  const startOn = async (path: string): Promise<CommandResult> =>
+    runCurlew(['standalone', `--port=${await freePort()}`, `--data=${path}`])
+
   it('is left alone when a newer version wrote it', async () => {
     const copy = join(directory.path, 'newer')
     await cp(stopped.dataDirectory, copy, { recursive: true })
@@ -129,24 +132,25 @@ describe('data that is not ours to touch', () => {
     const newer = text.replace(/("format[A-Za-z]*"\s*:\s*)\d+/, '$1999')
     expect(newer).not.toBe(text)
     await writeFile(file, newer)
-    const { code, stdout, stderr } = await runCurlew([
-      'standalone',
-      `--port=${await freePort()}`,
-      `--data=${copy}`,
-    ])
+    const { code, stdout, stderr } = await startOn(copy)
     expect(code).toBeGreaterThan(0)
     expect(stdout + stderr).toMatch(/newer|999/)
     expect(await readFile(file, 'utf8')).toBe(newer)
   })
 
-  it('is left alone when it is a folder of something else', async () => {
-    const path = join(directory.path, 'photos')
-    await mkdir(path)
-    await writeFile(join(path, 'photo.jpg'), 'x')
-    const args = ['standalone', `--port=${await freePort()}`, `--data=${path}`]
-    const { code, stdout, stderr } = await runCurlew(args)
-    expect(code).toBeGreaterThan(0)
-    expect(stdout + stderr).toContain(path)
-    expect(await readdir(path)).toEqual(['photo.jpg'])
-  })
+  it.each([['node.json'], ['metadata.db'], ['checkpoint']])(
+    'is left alone without its %s',
+    async (name) => {
+      const copy = join(directory.path, `without-${name}`)
+      await cp(stopped.dataDirectory, copy, { recursive: true })
+      for (const file of await readdir(copy)) {
+        if (file.startsWith(name)) await rm(join(copy, file))
+      }
+      const { code, stdout, stderr } = await startOn(copy)
+      expect(code).toBeGreaterThan(0)
+      expect(stdout + stderr).toContain(copy)
+      expect(stderr).not.toMatch(/\n\s+at /)
+      expect((await readdir(join(copy, 'logs'))).length).toBeGreaterThan(0)
+    },
+  )
 })

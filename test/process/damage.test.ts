@@ -91,7 +91,7 @@ async function flipAndStart(source: string, file: string, random: SeededRandom):
   const where = await flipBit(join(copy, file), random)
   const server = await CurlewProcess.spawn({ dataDirectory: copy })
   try {
-    const ready = await server.whenReady().then(
+    const ready = await server.whenReady('/healthz').then(
       () => true,
       () => false,
     )

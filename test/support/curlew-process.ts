@@ -82,7 +82,8 @@ export class CurlewProcess {
     return this.#output
   }
 
-  async whenReady(deadlineMs = 60_000): Promise<void> {
+  /** Waits for `/readyz`; or, for a node that is not whole but answers, for `/healthz`. */
+  async whenReady(probe = '/readyz', deadlineMs = 60_000): Promise<void> {
     let exit: ProcessExit | undefined
     void this.exited.then((value) => {
       exit = value
@@ -91,7 +92,7 @@ export class CurlewProcess {
       'ready to serve',
       async () => {
         if (exit !== undefined) return 'exited'
-        const { status } = await call(this.baseUrl, 'GET', '/readyz')
+        const { status } = await call(this.baseUrl, 'GET', probe)
         return status === 200 ? 'ready' : undefined
       },
       deadlineMs,
