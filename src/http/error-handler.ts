@@ -1,5 +1,4 @@
 /** Turns whatever a route throws into a problem document, and logs what is our fault, once. */
-import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from '../env/logger.ts'
 import type { ErrorCode } from '../lib/service-error.ts'
@@ -45,7 +44,7 @@ export class ErrorAnswers {
     if (!request.raw.complete) {
       // Closing at once, as fastify asks for after a fault in the body, would reset the connection
       // under a client that still sends; it might never read the answer.
-      if (error.code === 'request-timeout' || !hasBody(request.raw)) {
+      if (error.code === 'request-timeout') {
         this.#deps.requestEnd.watchUnread(request.raw, reply.raw)
       } else {
         if (reply.hasHeader('connection')) reply.removeHeader('connection')
@@ -65,10 +64,6 @@ export class ErrorAnswers {
       .header('cache-control', 'no-store')
       .send(Buffer.from(JSON.stringify(problemOf(error, traceIdOf(request)))))
   }
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** Whole seconds, at least one: `Retry-After: 0` would ask for a storm. */

@@ -146,6 +146,18 @@ describe('the bound', () => {
     socket.destroy()
   })
 
+  test('also a client that asks for the end of the connection reads why, and gets the end', async () => {
+    const { port } = await serve()
+    const socket = await RawSocket.open(port)
+    socket.write(
+      `POST /raw HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${LIMIT * 8}\r\n\r\n`,
+    )
+    await socket.until(/"limit"/)
+    socket.write(Buffer.alloc(LIMIT * 8))
+    expect(await socket.closed()).toMatch(/^HTTP\/1\.1 413 /)
+    expect(socket.failed).toBe(false)
+  })
+
   test('JSON bodies have a smaller one', async () => {
     const { post } = await serve({}, { maxRequestBytes: 4 * LIMIT })
     const body = JSON.stringify('x'.repeat(LIMIT))

@@ -6,6 +6,7 @@ export class RawSocket {
   readonly #socket: Socket
   #received = ''
   #state: 'open' | 'closed' = 'open'
+  #failed = false
   #changed: () => void = () => undefined
 
   private constructor(socket: Socket) {
@@ -15,7 +16,9 @@ export class RawSocket {
       this.#received += text
       this.#changed()
     })
-    socket.on('error', () => undefined)
+    socket.on('error', () => {
+      this.#failed = true
+    })
     socket.on('close', () => {
       this.#state = 'closed'
       this.#changed()
@@ -31,6 +34,11 @@ export class RawSocket {
 
   get received(): string {
     return this.#received
+  }
+
+  /** Whether the connection was reset, as opposed to ended. */
+  get failed(): boolean {
+    return this.#failed
   }
 
   write(bytes: string | Buffer): void {
