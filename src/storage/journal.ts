@@ -220,13 +220,14 @@ export class Journal {
     await this.#files.close()
   }
 
-  /** What is ready now is handled first, so that a group holds all appends of one turn. */
+  /**
+   * Behind what runs now, so that a group holds all that one call appends; not a turn later, so that
+   * the disk works while the next requests are read.
+   */
   #wake(): void {
     if (this.#writing) return
     this.#writing = true
-    this.#deps.clock.immediate(() => {
-      void this.#write()
-    })
+    void Promise.resolve().then(() => this.#write())
   }
 
   async #write(): Promise<void> {
