@@ -223,7 +223,11 @@ export class ReplicaManager implements StorageService {
     this.#seen.delete(topicId)
     for (const log of hosted) {
       const key = partitionKey(topicId, log.identity.partition)
-      this.#replicas.get(key)?.close(new ServiceError('topic-not-found', 'The topic was deleted.'))
+      this.#replicas
+        .get(key)
+        ?.close(
+          new ServiceError('topic-not-found', 'The topic was deleted.', { committed: 'unknown' }),
+        )
       this.#replicas.delete(key)
       this.#storage.delete(log).catch((error: unknown) => {
         this.#deps.logger.warn({ err: error, log: log.identity }, 'a log was not deleted')

@@ -1,7 +1,7 @@
 /**
- * Makes checkpoints: has every changed log written and synced up to one moment, one log after the
- * other so that the disk is left to the journal in between, notes where each stands, and frees the
- * journal up to that moment.
+ * Makes checkpoints: has every changed log written and synced up to one moment, a few at a time so
+ * that the disk is left to the journal in between, notes where each stands, and frees the journal
+ * up to that moment.
  */
 import type { Clock, Timer } from '../env/clock.ts'
 import type { FileSystem } from '../env/file-system.ts'
@@ -21,6 +21,10 @@ import type { SegmentFiles } from './segment-files.ts'
 
 /** An active segment's index is written when so much of the segment is missing in it. */
 const INDEX_LAG_BYTES = 512 * 1024
+/** Syncs compete with the journal's; with very many logs the journal would fill up before they are through. */
+const CONCURRENT_SYNCS = 1
+const CONCURRENT_SYNCS_URGENT = 8
+const MANY_LOGS = 256
 
 export interface CheckpointWriterDeps {
   readonly fileSystem: FileSystem
@@ -141,9 +145,15 @@ export class CheckpointWriter {
     const { journal, clock, writer, fileSystem } = this.#deps
     const startedMs = clock.monotonicMs()
     const { position, captures, nextLogId } = await this.#capture()
-    for (const capture of captures) {
-      this.#texts.set(capture.log.identity.logId, await this.#settle(capture))
+    const rest = captures.values()
+    const settle = async () => {
+      for (const capture of rest) {
+        this.#texts.set(capture.log.identity.logId, await this.#settle(capture))
+      }
     }
+    const isUrgent = clean || captures.length > MANY_LOGS
+    const workers = isUrgent ? CONCURRENT_SYNCS_URGENT : CONCURRENT_SYNCS
+    await Promise.all(Array.from({ length: workers }, settle))
     if (writer.rootUnsynced) {
       writer.rootUnsynced = false
       await fileSystem.syncDirectory(this.#options.logsDirectory)

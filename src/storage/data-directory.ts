@@ -3,6 +3,7 @@
  * only on the folder that is its own, so that a missing mount or a swapped disk cannot pass for an
  * empty node. A lock keeps a second process out.
  */
+import { dirname } from 'node:path'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
@@ -47,7 +48,7 @@ export class DataDirectory {
     options: DataDirectoryOptions,
   ): Promise<DataDirectory> {
     const { path } = options
-    await deps.fileSystem.makeDirectory(path)
+    await makeDurableDirectory(deps.fileSystem, path)
     const lock = await deps.fileSystem.lock(`${path}/lock`)
     if (lock === undefined) {
       throw new DataDirectoryError(
@@ -99,6 +100,14 @@ async function create(
   await writeIdentity(deps.fileSystem, path, identity)
   deps.logger.info({ path, ...identity }, 'made a new data folder')
   return identity
+}
+
+/** Makes the folder and its parents, and sees to it that the new names outlive a power failure. */
+async function makeDurableDirectory(fileSystem: FileSystem, path: string): Promise<void> {
+  const missing: string[] = []
+  for (let at = path; (await fileSystem.size(at)) === undefined; at = dirname(at)) missing.push(at)
+  await fileSystem.makeDirectory(path)
+  for (const made of missing) await fileSystem.syncDirectory(dirname(made))
 }
 
 /** What an earlier node has left in the folder; undefined if it was never used. */

@@ -8,6 +8,7 @@
  *   logStart   startOffset i64: records below it are gone
  *   create     format u8 = 1, flush u8, topic id 16 bytes, partition i32, name length u16, name UTF-8
  *   delete     nothing
+ *   roll       baseOffset i64: a new segment begins at the end of the log, which that is
  *   flush      mode u8 (0 commit, 1 os): what follows is promised so
  */
 import type { TopicId } from '../core/ids.ts'
@@ -22,6 +23,7 @@ export const FRAME = {
   create: 5,
   delete: 6,
   flush: 7,
+  roll: 8,
 } as const
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
 
@@ -40,7 +42,7 @@ const CREATE_FIXED_BYTES = 24
 const OFFSET_BYTES = 8
 const EPOCH_START_BYTES = 12
 
-/** The payload of `truncate` and of `logStart`. */
+/** The payload of `truncate`, `logStart` and `roll`. */
 export function encodeOffset(offset: number): Uint8Array {
   const bytes = new Uint8Array(OFFSET_BYTES)
   writeInt64(bytes, 0, offset)

@@ -3,6 +3,7 @@
  * journal in the same turn. What the journal refuses for want of space is taken back, at once and
  * for all logs, so that no frame is ever built on a missing one.
  */
+import { batchLastOffset } from '../core/record-batch.ts'
 import type { Clock } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { CheckpointWriter } from './checkpoint-writer.ts'
@@ -45,14 +46,31 @@ export class LogAppender {
   append(log: PartitionLog, batch: Uint8Array): void {
     this.settleRefusals()
     if (this.#deps.disk.isFull || !log.registered) throw diskFull()
+    const nowMs = this.#deps.clock.nowMs()
+    const lastOffset = batchLastOffset(batch)
+    if (log.mustRoll(batch.length, lastOffset, nowMs)) this.roll(log)
     if (log.flush === 'commit') {
       const group = this.#journal(log, FRAME.append, batch)
-      log.append(batch, this.#deps.clock.nowMs())
+      log.append(batch, nowMs)
       this.#track(log, group)
     } else {
-      log.append(batch, this.#deps.clock.nowMs())
+      log.append(batch, nowMs)
       this.#deps.writer.note(log)
     }
+    this.#deps.checkpoints().note(log)
+  }
+
+  /**
+   * Begins a new segment. Recovery must lay out the same segments, so the journal knows of them;
+   * not of those which it has no records of.
+   * @throws as `append`
+   */
+  roll(log: PartitionLog): void {
+    if (log.flush === 'commit') {
+      const group = this.#journal(log, FRAME.roll, encodeOffset(log.endOffset))
+      group.catch(() => log.unroll())
+    }
+    log.roll(this.#deps.clock.nowMs())
     this.#deps.checkpoints().note(log)
   }
 

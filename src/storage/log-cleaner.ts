@@ -5,11 +5,14 @@
  */
 import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
+import { ServiceError } from '../lib/service-error.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
 
 /** A wall clock that ran further than this from the monotonic one was set: ages mean nothing then. */
 const CLOCK_JUMP_MS = 10 * 60_000
+/** How long nothing is removed for its age after that, so that a mistake can be mended. */
+const CLOCK_DISTRUST_MS = 60 * 60_000
 /** A wrong clock or setting may not empty a log in one pass. */
 const SEGMENTS_PER_PASS = 1000
 
@@ -23,7 +26,7 @@ export interface LogCleanerOptions {
   readonly logs: () => Iterable<PartitionLog>
   /** Raises the start of the log durably and removes the segments below. */
   readonly raiseStart: (log: PartitionLog, startOffset: number) => Promise<unknown>
-  /** Closes the active segment. */
+  /** Closes the active segment; may throw when there is no space. */
   readonly roll: (log: PartitionLog) => void
 }
 
@@ -35,6 +38,7 @@ export class LogCleaner {
   #closed: boolean = false
   /** Wall clock minus monotonic clock, as it was at the last pass. */
   #clockOffsetMs: number
+  #distrustUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(deps: LogCleanerDeps, options: LogCleanerOptions) {
     this.#deps = deps
@@ -68,18 +72,21 @@ export class LogCleaner {
     }
   }
 
-  /** Ages are trusted only if the wall clock has not jumped since the last pass. */
+  /** Ages are trusted only if the wall clock has not jumped lately. */
   #checkClock(): boolean {
     const { clock, logger } = this.#deps
-    const offsetMs = clock.nowMs() - clock.monotonicMs()
+    const monotonicMs = clock.monotonicMs()
+    const offsetMs = clock.nowMs() - monotonicMs
     const jumpedMs = offsetMs - this.#clockOffsetMs
     this.#clockOffsetMs = offsetMs
-    if (Math.abs(jumpedMs) <= CLOCK_JUMP_MS) return true
-    logger.warn(
-      { jumpedMs },
-      'the clock was set; no records are removed for their age in this pass',
-    )
-    return false
+    if (Math.abs(jumpedMs) > CLOCK_JUMP_MS) {
+      this.#distrustUntilMs = monotonicMs + CLOCK_DISTRUST_MS
+      logger.error(
+        { jumpedMs, pauseMs: CLOCK_DISTRUST_MS },
+        'the clock was set; for a while no records are removed for their age',
+      )
+    }
+    return monotonicMs >= this.#distrustUntilMs
   }
 
   async #clean(log: PartitionLog, clockIsSteady: boolean): Promise<void> {
@@ -103,7 +110,12 @@ export class LogCleaner {
     const { segmentMs, retentionMs } = log.settings
     const ageMs = nowMs - active.createdAtMs
     const isExpired = retentionMs >= 0 && nowMs - active.maxTimestampMs > retentionMs
-    if (ageMs > segmentMs || (isExpired && ageMs > retentionMs)) this.#options.roll(log)
+    if (ageMs <= segmentMs && !(isExpired && ageMs > retentionMs)) return
+    try {
+      this.#options.roll(log)
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error
+    }
   }
 }
 

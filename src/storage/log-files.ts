@@ -78,22 +78,39 @@ export class LogFiles {
         epochs: new LeaderEpochs(state.epochs),
       },
     )
-    log.directoryMade = state.segments.length > 0
     log.damage = state.damage
     log.deleted = state.deleted === true
     return log
   }
 
-  /** Takes in whatever valid batches lie in the files behind what the log is known to hold. */
+  /**
+   * Takes in whatever valid batches lie in the files behind what the log is known to hold. The
+   * process that wrote them may not have synced them: the next checkpoint does.
+   */
   async adoptWritten(log: PartitionLog): Promise<void> {
+    const knownEnd = log.endOffset
     for (;;) {
       const active = log.segments.at(-1)
       if (active !== undefined) await this.#adoptFrom(log, active)
       const path = this.#deps.segmentFiles.path(log, log.endOffset, 'log')
-      if (active?.baseOffset === log.endOffset) return
-      if ((await this.#deps.fileSystem.size(path)) === undefined) return
+      if (active?.baseOffset === log.endOffset) break
+      if ((await this.#deps.fileSystem.size(path)) === undefined) break
       log.roll(this.#deps.nowMs())
     }
+    if (log.endOffset === knownEnd) return
+    log.directoryMade = true
+    log.directoryUnsynced = true
+    await this.#deps.fileSystem.syncDirectory(this.root)
+  }
+
+  /** The highest base of a segment file at or below the offset; -1 if there is none. */
+  async lastBase(log: PartitionLog, offset: number): Promise<number> {
+    const names = await this.#deps.fileSystem.list(log.directory)
+    const bases = names.map((name) => {
+      const file = parseSegmentFileName(name)
+      return file?.extension === 'log' && file.baseOffset <= offset ? file.baseOffset : -1
+    })
+    return Math.max(-1, ...bases)
   }
 
   /** The place of the batch that begins at `offset`; undefined if the log would be empty. */
@@ -134,7 +151,8 @@ export class LogFiles {
     const size = await this.#deps.fileSystem.size(path)
     if (size === undefined || size <= active.sizeBytes) return
     const range = { start: active.sizeBytes, end: size }
-    await this.#deps.files.use(path, 'read', (file) =>
+    // Opened as for writing, so that a sync is known to be due.
+    await this.#deps.files.use(path, 'create', (file) =>
       scanBatches(file, range, (bytes, at, _position, sizeBytes) => {
         const leaderEpoch = batchLeaderEpoch(bytes, at)
         if (batchBaseOffset(bytes, at) !== log.endOffset) return false
@@ -159,7 +177,8 @@ export class LogFiles {
       const file = parseSegmentFileName(name)
       if (file === undefined) continue
       const segment = log.segments.find(({ baseOffset }) => baseOffset === file.baseOffset)
-      if (segment === undefined) await this.#removeStray(log, name, file.baseOffset)
+      // Neither checkpoint nor journal know of it: it was on its way out, or never promised.
+      if (segment === undefined) await this.#deps.fileSystem.remove(`${log.directory}/${name}`)
       else if (file.extension === 'log') {
         found.add(segment.baseOffset)
         await this.#trim(log, segment, `${log.directory}/${name}`)
@@ -178,19 +197,6 @@ export class LogFiles {
       this.#damaged(log, `${path} has ${size} bytes, not the ${segment.sizeBytes} that were synced`)
     } else if (size > segment.sizeBytes) {
       await this.#deps.files.use(path, 'create', (file) => file.truncate(segment.sizeBytes))
-    }
-  }
-
-  /** Files below the start were on their way out; files from the end on were never promised. */
-  async #removeStray(log: PartitionLog, name: string, baseOffset: number): Promise<void> {
-    const first = log.segments[0]?.baseOffset ?? log.endOffset
-    if (baseOffset < first || baseOffset >= log.endOffset) {
-      await this.#deps.fileSystem.remove(`${log.directory}/${name}`)
-    } else {
-      this.#deps.logger.warn(
-        { directory: log.directory, name },
-        'a file that no log knows was left',
-      )
     }
   }
 

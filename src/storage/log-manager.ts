@@ -40,7 +40,7 @@ export class LogManager {
   #nextLogId: number
 
   private constructor(parts: StorageParts, recovered: RecoveredLogs) {
-    const { options, clock } = parts
+    const { options } = parts
     this.#parts = parts
     this.#nextLogId = recovered.nextLogId
     this.journalDamage = recovered.journalDamage
@@ -67,7 +67,7 @@ export class LogManager {
       intervalMs: options.retentionIntervalMs,
       logs: () => this.#logs.values(),
       raiseStart: (log, startOffset) => this.raiseStart(log, startOffset),
-      roll: (log) => log.roll(clock.nowMs()),
+      roll: (log) => this.appender.roll(log),
     })
     parts.progress.listener = () => this.gate.wake()
     parts.disk.onHealed = () => {

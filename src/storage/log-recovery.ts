@@ -120,10 +120,7 @@ export class LogRecovery {
   }
 
   #apply(frame: JournalFrame): undefined | Promise<void> {
-    if (frame.kind === FRAME.create) {
-      this.#create(frame)
-      return undefined
-    }
+    if (frame.kind === FRAME.create) return this.#create(frame)
     const log = this.#logs.get(frame.logId)
     if (log === undefined) {
       this.#deps.logger.error({ logId: frame.logId }, 'the journal has a frame of an unknown log')
@@ -136,13 +133,15 @@ export class LogRecovery {
       case FRAME.truncate:
         return this.#truncate(log, frame.payload)
       case FRAME.logStart:
-        this.#raiseStart(log, frame.payload)
-        return undefined
+        return this.#raiseStart(log, frame.payload)
       case FRAME.epochStart:
         this.#beginEpoch(log, frame.payload)
         return undefined
       case FRAME.delete:
         this.#delete(log)
+        return undefined
+      case FRAME.roll:
+        if (decodeOffset(frame.payload) === log.endOffset) log.roll(this.#deps.nowMs())
         return undefined
       case FRAME.flush:
         return this.#setFlush(log, frame.payload)
@@ -151,7 +150,7 @@ export class LogRecovery {
     }
   }
 
-  #create(frame: JournalFrame): void {
+  #create(frame: JournalFrame): undefined | Promise<void> {
     const creation = decodeCreation(frame.payload)
     if (creation === undefined) {
       throw new Error('the journal has a creation of a newer format: a newer Curlew wrote it')
@@ -160,6 +159,9 @@ export class LogRecovery {
     this.#logs.set(frame.logId, log)
     this.#changed.add(log)
     this.#nextLogId = Math.max(this.#nextLogId, frame.logId + 1)
+    if (log.flush === 'commit') return undefined
+    log.lossPossible = true
+    return this.#deps.logFiles.adoptWritten(log)
   }
 
   #append(log: PartitionLog, payload: Uint8Array): undefined | Promise<void> {
@@ -196,17 +198,25 @@ export class LogRecovery {
     log.cutEnd(endOffset, await this.#deps.logFiles.placeOf(log, endOffset))
   }
 
-  #raiseStart(log: PartitionLog, payload: Uint8Array): void {
+  #raiseStart(log: PartitionLog, payload: Uint8Array): undefined | Promise<void> {
     const startOffset = decodeOffset(payload)
-    if (startOffset === undefined) return
-    // Records that were only promised as written may be lost although their start was noted.
-    if (startOffset > log.endOffset && log.flush === 'os') log.cutEnd(startOffset, undefined)
+    if (startOffset === undefined) return undefined
     if (startOffset <= log.endOffset) log.raiseStart(startOffset)
-    else
-      this.#gaps.set(
-        log,
-        `records ${log.endOffset} to ${startOffset - 1} are missing in the journal`,
-      )
+    else if (log.flush === 'os') return this.#restartAt(log, startOffset)
+    else {
+      const missing = `records ${log.endOffset} to ${startOffset - 1} are missing in the journal`
+      this.#gaps.set(log, missing)
+    }
+    return undefined
+  }
+
+  /** Files that would lead up to the new start may be removed already: begins at what is left. */
+  async #restartAt(log: PartitionLog, startOffset: number): Promise<void> {
+    const base = await this.#deps.logFiles.lastBase(log, startOffset)
+    log.cutEnd(Math.max(base, log.endOffset), undefined)
+    await this.#deps.logFiles.adoptWritten(log)
+    if (log.endOffset < startOffset) log.cutEnd(startOffset, undefined)
+    log.raiseStart(startOffset)
   }
 
   #beginEpoch(log: PartitionLog, payload: Uint8Array): void {

@@ -11,7 +11,6 @@ import type { FilePool } from './file-pool.ts'
 import type { TailEntry } from './log-tail.ts'
 import type { MemoryTail } from './memory-tail.ts'
 import type { PartitionLog } from './partition-log.ts'
-import type { Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { PartialWriteError, writeWhole } from './write-whole.ts'
 
@@ -131,7 +130,7 @@ export class LogWriter {
     const { generation } = log
     let written = entries.length
     try {
-      await this.#prepare(log, segment)
+      await this.#makeDirectory(log)
       written = await this.#deps.files.use(
         this.#deps.segmentFiles.path(log, segment.baseOffset, 'log'),
         'create',
@@ -145,6 +144,8 @@ export class LogWriter {
       }
       written = 0
     }
+    // Only now the name is there: a sync of the folder that began before would not cover it.
+    if (segment.writtenBytes === 0) log.directoryUnsynced = true
     const last = entries[written - 1]
     if (last !== undefined && generation === log.generation) {
       log.writtenTo(segment, last.position + last.batch.length, last.endOffset)
@@ -163,13 +164,11 @@ export class LogWriter {
     return false
   }
 
-  async #prepare(log: PartitionLog, segment: Segment): Promise<void> {
-    if (!log.directoryMade) {
-      await this.#deps.fileSystem.makeDirectory(log.directory)
-      log.directoryMade = true
-      this.rootUnsynced = true
-    }
-    if (segment.writtenBytes === 0) log.directoryUnsynced = true
+  async #makeDirectory(log: PartitionLog): Promise<void> {
+    if (log.directoryMade) return
+    await this.#deps.fileSystem.makeDirectory(log.directory)
+    log.directoryMade = true
+    this.rootUnsynced = true
   }
 }
 

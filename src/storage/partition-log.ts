@@ -52,7 +52,10 @@ export class PartitionLog {
   lossPossible: boolean = false
   /** Deleted with its topic: takes nothing more, and its files are going away. */
   deleted: boolean = false
-  /** Whether the folder exists, and whether names in it are newer than its last sync. */
+  /**
+   * Whether this process made sure of the folder (replay may meet logs whose files are gone), and
+   * whether names in it are newer than its last sync.
+   */
   directoryMade: boolean = false
   directoryUnsynced: boolean = false
   /** Its creation is in the journal, so that records may follow. */
@@ -157,17 +160,22 @@ export class PartitionLog {
     this.epochs.begin(leaderEpoch, this.#endOffset)
   }
 
-  /** Takes in a stamped batch that continues the log; closes the active segment first if it is time. */
+  /** Whether the active segment must be closed before a batch is taken in. */
+  mustRoll(batchBytes: number, lastOffset: number, nowMs: number): boolean {
+    const active = this.#segments.at(-1)
+    if (active === undefined || active.sizeBytes === 0) return false
+    if (!active.hasRoom(batchBytes, lastOffset, this.settings.segmentBytes)) return true
+    return nowMs - active.createdAtMs > this.settings.segmentMs
+  }
+
+  /** Takes in a stamped batch that continues the log. */
   append(batch: Uint8Array, nowMs: number): void {
     const baseOffset = batchBaseOffset(batch)
     const lastOffset = batchLastOffset(batch)
     const leaderEpoch = batchLeaderEpoch(batch)
     assert(baseOffset === this.#endOffset, `a batch of ${baseOffset} at log end ${this.#endOffset}`)
     assert(leaderEpoch >= this.epochs.latest, 'leader epochs never fall inside a log')
-    let active = this.#segments.at(-1)
-    if (active === undefined || this.#mustRoll(active, batch.length, lastOffset, nowMs)) {
-      active = this.roll(nowMs)
-    }
+    const active = this.#segments.at(-1) ?? this.roll(nowMs)
     const endOffset = lastOffset + 1
     if (active.sizeBytes === 0) active.createdAtMs = nowMs
     const position = active.append(batch.length, endOffset, batchMaxTimestamp(batch))
@@ -202,6 +210,14 @@ export class PartitionLog {
     const segment = Segment.begin(this.#endOffset, nowMs)
     this.#segments = [...this.#segments, segment]
     return segment
+  }
+
+  /** Takes a new segment back, as long as nothing is in it. */
+  unroll(): void {
+    const active = this.#segments.at(-1)
+    if (active?.sizeBytes === 0 && this.#segments.length > 1) {
+      this.#segments = this.#segments.slice(0, -1)
+    }
   }
 
   /** Everything below `endOffset` is durable now. */
@@ -241,7 +257,8 @@ export class PartitionLog {
     this.tail.cutEnd(endOffset)
     this.epochs.cutEnd(endOffset)
     this.#endOffset = endOffset
-    this.#durableEnd = Math.min(this.#durableEnd, endOffset)
+    // An empty log has nothing that could be lost.
+    this.#durableEnd = place === undefined ? endOffset : Math.min(this.#durableEnd, endOffset)
   }
 
   /** Cuts what is not durable, all of which is still in memory: the disk had no room for it. */
@@ -253,6 +270,7 @@ export class PartitionLog {
     const segment = this.segmentOf(endOffset)
     assert(segment?.baseOffset === entry.segmentBase, 'a batch in memory has its segment')
     this.cutEnd(endOffset, { segment, position: entry.position })
+    this.unroll()
     this.onRefused(endOffset)
   }
 
@@ -269,10 +287,5 @@ export class PartitionLog {
       this.tail.cutStart(this.#segments[0]?.baseOffset ?? this.#endOffset)
     }
     return gone
-  }
-
-  #mustRoll(active: Segment, batchBytes: number, lastOffset: number, nowMs: number): boolean {
-    if (!active.hasRoom(batchBytes, lastOffset, this.settings.segmentBytes)) return true
-    return active.sizeBytes > 0 && nowMs - active.createdAtMs > this.settings.segmentMs
   }
 }

@@ -68,18 +68,21 @@ export class SegmentFiles {
     return found
   }
 
-  /** Writes the index to its files; without a sync, as it can be made again. */
+  /**
+   * Writes the index to its files; without a sync, as it can be made again. Nothing happens if there
+   * is no space, or if the segment is damaged, which is for its readers to find.
+   */
   async persistIndex(log: PartitionLog, segment: Segment): Promise<void> {
     const { writtenBytes } = segment
-    const index = await this.index(log, segment)
     try {
+      const index = await this.index(log, segment)
       await this.#write(this.path(log, segment.baseOffset, 'index'), index.offsets.encoded())
       await this.#write(this.path(log, segment.baseOffset, 'timeindex'), index.times.encoded())
       segment.indexedBytes = writtenBytes
+      if (segment !== log.segments.at(-1)) this.#keep(segment, index)
     } catch (error) {
-      if (!isNoSpace(error)) throw error
+      if (!isNoSpace(error) && !(error instanceof ServiceError)) throw error
     }
-    if (segment !== log.segments.at(-1)) this.#keep(segment, index)
   }
 
   /** Removes the files of a segment that left its log. */
@@ -121,8 +124,12 @@ export class SegmentFiles {
 
   async #scan(log: PartitionLog, segment: Segment, endPosition: number): Promise<SegmentIndex> {
     const index = SegmentIndex.empty(segment.baseOffset)
+    const path = this.path(log, segment.baseOffset, 'log')
+    if ((await this.#fileSystem.size(path)) === undefined) {
+      throw new ServiceError('partition-damaged', `${path} is missing`)
+    }
     let expectedBase = segment.baseOffset
-    await this.#files.use(this.path(log, segment.baseOffset, 'log'), 'read', async (file) => {
+    await this.#files.use(path, 'read', async (file) => {
       const range = { start: 0, end: endPosition }
       const end = await scanBatches(file, range, (bytes, at, position, sizeBytes) => {
         if (batchBaseOffset(bytes, at) !== expectedBase) return false
@@ -132,10 +139,7 @@ export class SegmentFiles {
         return true
       })
       if (end.position < endPosition) {
-        throw new ServiceError(
-          'partition-damaged',
-          `${this.path(log, segment.baseOffset, 'log')} is damaged at byte ${end.position}`,
-        )
+        throw new ServiceError('partition-damaged', `${path} is damaged at byte ${end.position}`)
       }
     })
     if (segment !== log.segments.at(-1)) index.finish()

@@ -2,6 +2,7 @@
 import type { Clock } from '../env/clock.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
+import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { DiskSpace } from './disk-space.ts'
@@ -18,6 +19,7 @@ export interface StorageDeps {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly metrics?: Metrics
 }
 
 export interface StorageParts extends StorageDeps {
@@ -67,6 +69,8 @@ export async function assembleStorage(
   )
   await disk.start()
   const journal = await Journal.open(deps, { ...options.journal, directory: `${path}/journal` })
+  await deps.fileSystem.makeDirectory(logFiles.root)
+  await deps.fileSystem.syncDirectory(path)
   return {
     ...deps,
     options,
