@@ -144,10 +144,15 @@ export class ProduceBatcher {
   readonly #flush = (): void => {
     const lanes = this.#due
     this.#due = []
+    for (const lane of lanes) lane.isDue = false
+    this.#send(lanes)
+  }
+
+  #send(lanes: readonly ProduceLane[]): void {
     const batches: PendingBatch[] = []
     const requests: AppendRequest[] = []
     for (const lane of lanes) {
-      lane.isDue = false
+      if (lane.pending.length === 0) continue
       lane.linger?.cancel()
       lane.linger = undefined
       this.#deps.onCut(lane.topic, lane.partition)
@@ -167,12 +172,17 @@ export class ProduceBatcher {
     }
   }
 
+  /** What has gathered goes first, so that the disk works while the answers are written. */
   #finish(batch: PendingBatch, result: AppendResult): void {
+    const { lane } = batch
+    lane.inFlight.delete(batch)
+    if (lane.topic.config.lingerMs > 0) this.#consider(lane)
+    else if (!lane.isDue && lane.inFlight.size < this.#options.inFlightPerPartition) {
+      this.#send([lane])
+    }
     settleBatch(batch, result)
     this.#release(batch.entries)
-    batch.lane.inFlight.delete(batch)
-    this.#retire(batch.lane)
-    this.#consider(batch.lane)
+    this.#retire(lane)
   }
 
   /** The contract of storage says that this does not happen; the records may have been written. */
