@@ -33,6 +33,10 @@ declare module 'fastify' {
     /** Whether answers are compressed for clients that ask for it; never on streams of events. */
     readonly compress?: boolean
   }
+  interface FastifyInstance {
+    /** Resolves at a moment at which no request is under way. */
+    whenIdle(): Promise<void>
+  }
   interface FastifyRequest {
     /** The answer's raw side, for parsers, which fastify does not give the reply. */
     response: ServerResponse
@@ -111,6 +115,8 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
     requestTimeout: 0,
     // While draining the entrance answers, with a problem document.
     return503OnClosing: false,
+    // Whoever closes has waited for the requests that can be finished.
+    forceCloseConnections: true,
     bodyLimit: options.maxRequestBytes,
     genReqId: (request) => requestIds.of(request),
     routerOptions: { maxParamLength: PARAMETER_LENGTH },
@@ -121,6 +127,7 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.addHook('onRoute', (route) => applyRouteRules(route, options.maxRequestBytes, encoder))
+  app.decorate('whenIdle', () => requestEnd.whenIdle())
   app.decorateRequest('response')
   app.decorateRequest('signal', {
     getter() {

@@ -27,6 +27,7 @@ export class RequestEnd {
   /** One listener for all responses, told apart by `this`: none is allocated per request. */
   readonly #onClose: (this: ServerResponse) => void
   #inFlight = 0
+  #idle: PromiseWithResolvers<void> | undefined
 
   constructor(clock: Clock, budget: ByteBudget, metrics: Metrics) {
     this.#clock = clock
@@ -38,6 +39,7 @@ export class RequestEnd {
     metrics.gauge('curlew_http_body_bytes', 'Bytes of request bodies held.', () => budget.used)
     const end = (response: Counted): void => {
       this.#inFlight -= 1
+      if (this.#inFlight === 0) this.#idle?.resolve()
       budget.release(response[HELD] ?? 0)
       response[HELD] = 0
       const index = response.writableFinished ? Math.floor(response.statusCode / 100) : ABORTED
@@ -52,6 +54,13 @@ export class RequestEnd {
   begin(response: ServerResponse): void {
     this.#inFlight += 1
     response.on('close', this.#onClose)
+  }
+
+  /** Resolves at a moment at which no request is under way. */
+  async whenIdle(): Promise<void> {
+    if (this.#inFlight === 0) return
+    this.#idle = Promise.withResolvers<void>()
+    await this.#idle.promise
   }
 
   /** Notes bytes taken from the budget; they return when the answer is done. */

@@ -10,6 +10,7 @@ import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { Front } from '../front/front.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
+import type { App } from '../http/app.ts'
 import type { PublicAppOptions } from '../http/public/public-app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
 import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.ts'
@@ -37,12 +38,14 @@ type Stop = () => Promise<void> | void
 
 export class StandaloneNode {
   readonly #front: Front
+  readonly #app: App
   readonly #lifecycle: Lifecycle
   /** Where it listens, with the port that it got. */
   readonly url: string
 
-  private constructor(front: Front, lifecycle: Lifecycle, url: string) {
+  private constructor(front: Front, app: App, lifecycle: Lifecycle, url: string) {
     this.#front = front
+    this.#app = app
     this.#lifecycle = lifecycle
     this.url = url
   }
@@ -51,8 +54,8 @@ export class StandaloneNode {
   static async start(config: Config, deps: StandaloneDeps): Promise<StandaloneNode> {
     const lifecycle = new Lifecycle()
     try {
-      return await start(config, deps, lifecycle, (front, url) => {
-        return new StandaloneNode(front, lifecycle, url)
+      return await start(config, deps, lifecycle, (front, app, url) => {
+        return new StandaloneNode(front, app, lifecycle, url)
       })
     } catch (error) {
       await lifecycle.stop()
@@ -66,7 +69,8 @@ export class StandaloneNode {
     const { promise: aborted, resolve } = Promise.withResolvers<void>()
     signal.addEventListener('abort', () => resolve(), { once: true })
     if (signal.aborted) resolve()
-    await Promise.race([this.#front.drain(), aborted])
+    const finished = Promise.all([this.#front.drain(), this.#app.whenIdle()])
+    await Promise.race([finished, aborted])
   }
 
   async stop(): Promise<void> {
@@ -93,7 +97,7 @@ async function start(
   config: Config,
   deps: StandaloneDeps,
   lifecycle: Lifecycle,
-  make: (front: Front, url: string) => StandaloneNode,
+  make: (front: Front, app: App, url: string) => StandaloneNode,
 ): Promise<StandaloneNode> {
   const { store, metadata } = await startMetadata(config, deps, lifecycle)
   const storage = await startStorage(config, deps, metadata)
@@ -124,7 +128,7 @@ async function start(
     await app.close()
   })
   const url = await app.listen({ host: config.host, port: config.port })
-  return make(front, url)
+  return make(front, app, url)
 }
 
 async function startMetadata(config: Config, deps: StandaloneDeps, lifecycle: Lifecycle) {

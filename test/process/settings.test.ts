@@ -67,9 +67,10 @@ describe('an allowed origin', () => {
   })
 
   it('may follow', async () => {
+    await call(server.baseUrl, 'POST', '/v1/topics/followed/publish', { body: 'x' })
     const connection = await RawConnection.open(server.process.port)
     connection.write(
-      `GET /v1/topics/cors/stream?from=earliest HTTP/1.1\r\nHost: localhost\r\nOrigin: ${ALLOWED}\r\n\r\n`,
+      `GET /v1/topics/followed/stream?from=earliest HTTP/1.1\r\nHost: localhost\r\nOrigin: ${ALLOWED}\r\n\r\n`,
     )
     const text = await connection.until('a record', (all) => all.includes('data:'))
     expect(text.toLowerCase()).toContain(`access-control-allow-origin: ${ALLOWED}`)
