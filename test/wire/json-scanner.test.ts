@@ -88,6 +88,16 @@ describe('isJson', () => {
     },
   )
 
+  it('knows every byte, wherever in a long string it stands', () => {
+    for (let byte = 0; byte < 256; byte++) {
+      for (let before = 60; before < 68; before++) {
+        const text = Buffer.from(`"${'x'.repeat(before)}?${'y'.repeat(80)}"`)
+        text[before + 1] = byte
+        expect(isJson(text)).toBe(isJsonByEngine(text))
+      }
+    }
+  })
+
   it('goes as deep as the limit and no deeper, without recursion', () => {
     const nested = (depth: number) => Buffer.from('['.repeat(depth) + ']'.repeat(depth))
     expect(isJson(nested(LIMITS.jsonDepth))).toBe(true)
