@@ -18,6 +18,7 @@ import { ITEM_SCHEMA } from '../openapi.ts'
 import { registerSchemas } from '../route-rules.ts'
 import { traceIdOf } from '../trace-context.ts'
 import { produceAnswer } from './produce-answer.ts'
+import type { ProduceRecords } from './produce-body.ts'
 import { produceFormOf, recordsOf } from './produce-body.ts'
 import {
   acksOf,
@@ -72,11 +73,18 @@ export function produceRoutes(app: App, { front }: ProduceRoutesDeps): void {
       },
     },
     (request, reply) => {
+      const { topic: name } = request.params
       const acks = acksOf(request.query.acks)
-      withTopic(front, request.params.topic, reply, (topic) => {
-        if (bodyModeOf(request) === 'stream') upload(front, topic, acks, request, reply)
-        else produce(front, topic, acks, request, reply)
-      })
+      refuseUnsupported(request.headers)
+      // No topic is made for what is refused anyway.
+      if (bodyModeOf(request) === 'stream') {
+        refuseAsUpload(request)
+        withTopic(front, name, reply, (topic) => upload(front, topic, acks, request, reply))
+        return
+      }
+      const form = produceFormOf(request.headers['content-type'])
+      const records = recordsOf(form, rawBody(request), traceHeader(request, reply))
+      withTopic(front, name, reply, (topic) => produce(front, topic, acks, records, request, reply))
     },
   )
 }
@@ -91,14 +99,11 @@ function produce(
   front: Front,
   topic: TopicImage,
   acks: Acks,
+  { records, locate }: ProduceRecords,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { headers } = request
-  refuseUnsupported(headers)
-  const form = produceFormOf(headers['content-type'])
-  const { records, locate } = recordsOf(form, rawBody(request), traceHeader(request, reply))
-  const expectedTail = expectedTailOf(headers, topic, acks, records[0]?.partition ?? -1)
+  const expectedTail = expectedTailOf(request.headers, topic, acks, records[0]?.partition ?? -1)
   const produced = { topic, acks, records, expectedTail, locate }
   if (acks === 0) {
     front.producer.produce(produced, ignore)
@@ -123,15 +128,8 @@ function produce(
   })
 }
 
-function upload(
-  front: Front,
-  topic: TopicImage,
-  acks: Acks,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  const { headers } = request
-  refuseUnsupported(headers)
+/** @throws ServiceError for what an upload cannot be */
+function refuseAsUpload({ headers }: FastifyRequest): void {
   if (produceFormOf(headers['content-type']) !== 'ndjson') {
     throw new ServiceError(
       'unsupported-media-type',
@@ -141,6 +139,15 @@ function upload(
   if (headers['if-match'] !== undefined) {
     throw new ServiceError('unsupported-header', 'If-Match needs one whole request, not an upload')
   }
+}
+
+function upload(
+  front: Front,
+  topic: TopicImage,
+  acks: Acks,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const uploading = new Upload(front, {
     topic,
     acks,

@@ -8,6 +8,7 @@ import type { ProduceRecord } from '../../front/record-check.ts'
 import { refusalError } from '../../front/refusal.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import type { TopicImage } from '../../metadata/metadata-image.ts'
+import type { Acks } from '../../wire/internal.ts'
 import { Problem } from '../../wire/problem.ts'
 import { Published, PublishQuery } from '../../wire/records.ts'
 import { ref } from '../../wire/schema.ts'
@@ -65,8 +66,12 @@ export function publishRoutes(app: App, { front }: PublishRoutesDeps): void {
       },
     },
     (request, reply) => {
+      const { query } = request
+      refuseUnsupported(request.headers)
+      // No topic is made for what is refused anyway.
+      const record = recordOf(request, query, traceHeader(request, reply))
       withTopic(front, request.params.topic, reply, (topic) =>
-        publish(front, topic, request, request.query, reply),
+        publish(front, topic, record, acksOf(query.acks), request, reply),
       )
     },
   )
@@ -75,15 +80,12 @@ export function publishRoutes(app: App, { front }: PublishRoutesDeps): void {
 function publish(
   front: Front,
   topic: TopicImage,
+  record: ProduceRecord,
+  acks: Acks,
   request: FastifyRequest,
-  query: PublishQuery,
   reply: FastifyReply,
 ): void {
-  const { headers } = request
-  refuseUnsupported(headers)
-  const acks = acksOf(query.acks)
-  const record = recordOf(request, query, traceHeader(request, reply))
-  const expectedTail = expectedTailOf(headers, topic, acks, record.partition)
+  const expectedTail = expectedTailOf(request.headers, topic, acks, record.partition)
   const produced = { topic, acks, records: [record], expectedTail, locate }
   if (acks === 0) {
     front.producer.produce(produced, ignore)
