@@ -3,7 +3,7 @@
  * only on the folder that is its own, so that a missing mount or a swapped disk cannot pass for an
  * empty node. A lock keeps a second process out.
  */
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
@@ -48,7 +48,7 @@ export class DataDirectory {
     options: DataDirectoryOptions,
   ): Promise<DataDirectory> {
     const { path } = options
-    await makeDurableDirectory(deps.fileSystem, path)
+    await deps.fileSystem.makeDirectory(path)
     const lock = await deps.fileSystem.lock(`${path}/lock`)
     if (lock === undefined) {
       throw new DataDirectoryError(
@@ -89,6 +89,7 @@ async function create(
   }
   const directoryId = Buffer.from(deps.random.bytes(DIRECTORY_ID_BYTES)).toString('hex')
   const identity = { clusterId, nodeId, directoryId }
+  await syncAncestors(deps.fileSystem, path)
   // The identity comes last: where it is, a checkpoint must be.
   await writeCheckpoint(deps.fileSystem, path, {
     identity,
@@ -102,12 +103,17 @@ async function create(
   return identity
 }
 
-/** Makes the folder and its parents, and sees to it that the new names outlive a power failure. */
-async function makeDurableDirectory(fileSystem: FileSystem, path: string): Promise<void> {
-  const missing: string[] = []
-  for (let at = path; (await fileSystem.size(at)) === undefined; at = dirname(at)) missing.push(at)
-  await fileSystem.makeDirectory(path)
-  for (const made of missing) await fileSystem.syncDirectory(dirname(made))
+/** Sees to it that the name of the folder outlives a power failure, whoever made it and its parents. */
+async function syncAncestors(fileSystem: FileSystem, path: string): Promise<void> {
+  for (let at = resolve(path); dirname(at) !== at; at = dirname(at)) {
+    try {
+      await fileSystem.syncDirectory(dirname(at))
+    } catch (error) {
+      // A folder that may not be read was not made by this user either.
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'EACCES' && code !== 'EPERM') throw error
+    }
+  }
 }
 
 /** What an earlier node has left in the folder; undefined if it was never used. */

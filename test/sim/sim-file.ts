@@ -74,8 +74,15 @@ export class SimFile {
   /** Brings to the platter what was pending at the time `changes` was taken. */
   harden(changes: readonly Pending[]): void {
     const set = new Set(changes)
-    for (const change of this.#pending) if (set.has(change)) apply(this.#durable, change)
-    this.#pending = this.#pending.filter((change) => !set.has(change))
+    let left: Pending[] = []
+    for (const change of this.#pending) {
+      if (set.has(change)) {
+        apply(this.#durable, change)
+        // What was older in the same place is void: the page that went out had the newer bytes.
+        left = left.flatMap((older) => outside(older, change))
+      } else left.push(change)
+    }
+    this.#pending = left
   }
 
   /** A failed sync: the pages count as clean from now on, but are not on the platter. */
@@ -117,6 +124,20 @@ export class SimFile {
 function apply(image: Image, change: Pending): void {
   if (change.kind === 'write') image.write(change.bytes, change.position)
   else image.resize(change.size)
+}
+
+/** What of an older change a newer one does not cover. */
+function outside(older: Pending, newer: Pending): Pending[] {
+  if (older.kind !== 'write' || newer.kind !== 'write') return [older]
+  const start = newer.position - older.position
+  const end = start + newer.bytes.length
+  if (end <= 0 || start >= older.bytes.length) return [older]
+  const parts: Pending[] = []
+  if (start > 0) parts.push({ ...older, bytes: older.bytes.subarray(0, start) })
+  if (end < older.bytes.length) {
+    parts.push({ ...older, position: older.position + end, bytes: older.bytes.subarray(end) })
+  }
+  return parts
 }
 
 function applyTorn(image: Image, change: Pending, random: Random, share: number): void {
