@@ -64,9 +64,11 @@ export class Front {
       },
     )
     this.producer = new Producer({ clock, router, batcher: this.#batcher })
-    const renderer = new PageRenderer({ cacheBytes: options.pageCacheBytes ?? 32 * MIB })
-    const parkedReads = options.waitingReads ?? 20_000
-    this.reader = new Reader({ clock, storage, metadata, renderer }, { parkedReads })
+    const cacheBytes = (options.pageCacheBytes ?? 32 * MIB) / 2
+    this.reader = new Reader(
+      { clock, storage, metadata, renderer: new PageRenderer({ cacheBytes }) },
+      { parkedReads: options.waitingReads ?? 20_000, sealedPageBytes: cacheBytes },
+    )
     this.subscriptions = new Subscriptions(deps)
     this.#measure(deps.metrics)
   }

@@ -17,8 +17,8 @@ export class PageRenderer {
     this.#cache = new GenerationCache(options.cacheBytes)
   }
 
-  /** `range` names the records for all time: where they start and where they end in every partition. */
-  body(
+  /** `range` names the records for all time: where they start and end in every partition. */
+  cached(
     range: string,
     topic: TopicImage,
     slices: readonly BatchSlice[],
@@ -28,12 +28,12 @@ export class PageRenderer {
     const key = `${format} ${range}`
     const known = this.#cache.get(key, ({ length }) => length)
     if (known !== undefined) return known
-    const body = this.#render(topic, slices, cursor, format)
+    const body = this.render(topic, slices, cursor, format)
     this.#cache.set(key, body, body.length)
     return body
   }
 
-  #render(
+  render(
     topic: TopicImage,
     slices: readonly BatchSlice[],
     cursor: string,

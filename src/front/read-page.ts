@@ -1,44 +1,15 @@
-/** The answer to one read, rendered when it is sent; readers of the same range share the bytes. */
-import type { PageFormat, PageRenderer } from './page-renderer.ts'
+/** The answer to one read; readers of the same range share it. */
 import type { ReadPositions } from './read-positions.ts'
-import type { Selection } from './read-selection.ts'
 
-export class ReadPage {
+export interface ReadPage {
   /** Number of records. */
   readonly records: number
-  /** Where the next read goes on. */
+  /** Where the next read goes on; never moved. */
   readonly after: ReadPositions
+  /** The same, as readers get it. */
   readonly cursor: string
-  /** Whether the same read will give the same answer for ever. */
-  readonly isSealed: boolean
-  readonly #range: string
-  readonly #selection: Selection
-  readonly #renderer: PageRenderer
-
-  constructor(
-    start: ReadPositions,
-    after: ReadPositions,
-    selection: Selection,
-    isSealed: boolean,
-    renderer: PageRenderer,
-  ) {
-    this.after = after
-    this.cursor = after.cursor()
-    this.records = selection.records
-    this.isSealed = isSealed && selection.records > 0
-    this.#range = `${start.offsetsText()}.${this.cursor}`
-    this.#selection = selection
-    this.#renderer = renderer
-  }
-
-  /** A strong entity tag: the range names the bytes. */
-  tag(format: PageFormat): string {
-    return `"${format}.${this.#range}"`
-  }
-
+  /** A strong entity tag, if the same read will give the same answer for ever. */
+  readonly tag: string | undefined
   /** Shared: never written to. */
-  body(format: PageFormat): Buffer {
-    const { slices } = this.#selection
-    return this.#renderer.body(this.#range, this.after.topic, slices, this.cursor, format)
-  }
+  readonly body: Buffer
 }

@@ -3,14 +3,16 @@ import type { Clock } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import type { Fetched, FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
-import type { PageRenderer } from './page-renderer.ts'
+import type { PageFormat, PageRenderer } from './page-renderer.ts'
 import { ParkedReads } from './parked-reads.ts'
-import { ReadPage } from './read-page.ts'
+import type { ReadPage } from './read-page.ts'
 import type { ReadPositions } from './read-positions.ts'
+import type { Selection } from './read-selection.ts'
 import { selectRecords } from './read-selection.ts'
 import type { ReadRange } from './read-start.ts'
 import { parseStart, resolveStart } from './read-start.ts'
 import { refusalError } from './refusal.ts'
+import { SealedPages } from './sealed-pages.ts'
 
 export interface ReadRequest {
   readonly topic: TopicImage
@@ -22,6 +24,7 @@ export interface ReadRequest {
   /** How long to wait for the first record. */
   readonly waitMs: number
   readonly isolation: Isolation
+  readonly format: PageFormat
 }
 
 export interface ReaderDeps {
@@ -34,17 +37,21 @@ export interface ReaderDeps {
 export interface ReaderOptions {
   /** Reads that may wait at once. */
   readonly parkedReads: number
+  /** Of pages that are kept because nothing can be added to them. */
+  readonly sealedPageBytes: number
 }
 
 export class Reader {
   readonly #deps: ReaderDeps
   readonly #parked: ParkedReads<ReadPage>
+  readonly #sealed: SealedPages
   readonly #unfollow: () => void
   #turn = 0
 
   constructor(deps: ReaderDeps, options: ReaderOptions) {
     this.#deps = deps
     this.#parked = new ParkedReads(deps.clock, options.parkedReads)
+    this.#sealed = new SealedPages(deps.storage, options.sealedPageBytes)
     this.#unfollow = deps.metadata.onChange(({ topicsById }) => {
       const gone = new ServiceError('topic-not-found', 'the topic was deleted')
       this.#parked.failTopics((topicId) => !topicsById.has(topicId), gone)
@@ -58,19 +65,33 @@ export class Reader {
 
   /** @throws ServiceError; rejects with the signal's reason on abort */
   async read(request: ReadRequest, signal: AbortSignal): Promise<ReadPage> {
-    const start = parseStart(request.topic, request.range)
-    const positions = await resolveStart(start, this.#deps.storage)
+    const { topic, limit, maxBytes, isolation, format } = request
+    const positions = await resolveStart(parseStart(topic, request.range), this.#deps.storage)
+    const key = `${format} ${limit} ${maxBytes} ${isolation} ${positions.cursor()}`
+    const only = positions.partitions.length === 1 ? positions.partitions[0] : undefined
+    const sealed = only === undefined ? undefined : await this.#sealed.find(key, topic, only)
+    if (sealed !== undefined) return sealed
     const page = await this.#attempt(request, positions, 0, signal)
+    if (only !== undefined && page.tag !== undefined) {
+      await this.#sealed.keep(key, page, topic, only, positions.offsetOf(only))
+    }
+    return await this.#orWait(request, key, page, signal)
+  }
+
+  async #orWait(
+    request: ReadRequest,
+    key: string,
+    page: ReadPage,
+    signal: AbortSignal,
+  ): Promise<ReadPage> {
     if (page.records > 0 || request.waitMs === 0) return page
-    const { topic, limit, maxBytes, isolation } = request
     const parking = {
-      key: `${page.cursor} ${limit} ${maxBytes} ${isolation}`,
-      topicId: topic.id,
+      key,
+      topicId: request.topic.id,
       attempt: (waitMs: number, stop: AbortSignal) =>
         this.#attempt(request, page.after, waitMs, stop),
     }
-    const found = await this.#parked.wait(parking, request.waitMs, signal)
-    return found ?? page
+    return (await this.#parked.wait(parking, request.waitMs, signal)) ?? page
   }
 
   /** Answers all waiting reads at once, with what they have: nothing. */
@@ -89,7 +110,7 @@ export class Reader {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<ReadPage> {
-    const { clock, storage, renderer } = this.#deps
+    const { clock, storage } = this.#deps
     const untilMs = clock.monotonicMs() + waitMs
     const positions = start.copy()
     for (let leftMs = waitMs; ; leftMs = untilMs - clock.monotonicMs()) {
@@ -107,8 +128,26 @@ export class Reader {
       // What was read may be nothing for readers; then the wait goes on behind it.
       const isMoved = selection.records === 0 && fetched.length > 0
       if (isMoved && (leftMs > 0 || waitMs === 0)) continue
-      return new ReadPage(start, positions, selection, isSealed(fetched, positions), renderer)
+      return this.#page(request, start, positions, selection, isSealed(fetched, positions))
     }
+  }
+
+  #page(
+    { topic, format }: ReadRequest,
+    start: ReadPositions,
+    after: ReadPositions,
+    { slices, records }: Selection,
+    isSealed: boolean,
+  ): ReadPage {
+    const { renderer } = this.#deps
+    const cursor = after.cursor()
+    const range = `${start.offsetsText()}.${cursor}`
+    if (isSealed && records > 0) {
+      const body = renderer.render(topic, slices, cursor, format)
+      return { records, after, cursor, tag: `"${format}.${range}"`, body }
+    }
+    const body = renderer.cached(range, topic, slices, cursor, format)
+    return { records, after, cursor, tag: undefined, body }
   }
 }
 

@@ -101,14 +101,34 @@ describe('read', () => {
 
   test('gives the same bytes again without rendering them again', async () => {
     await using curlew = await setUp()
+    const { signal } = new AbortController()
     curlew.put(one, 0, 'a', 'b')
-    const first = await curlew.front.reader.read(request(), new AbortController().signal)
-    const second = await curlew.front.reader.read(request(), new AbortController().signal)
-    expect(second.body('json')).toBe(first.body('json'))
-    expect(second.body('ndjson').toString().split('\n')).toHaveLength(3)
+    const first = await curlew.front.reader.read(request(), signal)
+    const second = await curlew.front.reader.read(request(), signal)
+    expect(second.body).toBe(first.body)
     curlew.put(one, 0, 'c')
-    const third = await curlew.front.reader.read(request(), new AbortController().signal)
-    expect(third.body('json')).not.toBe(first.body('json'))
+    const third = await curlew.front.reader.read(request(), signal)
+    expect(third.body).not.toBe(first.body)
+    const lines = await curlew.front.reader.read({ ...request(), format: 'ndjson' }, signal)
+    expect(lines.body.toString().split('\n')).toHaveLength(4)
+  })
+
+  test('gives a page that is complete without a fetch, as long as its records are there', async () => {
+    await using curlew = await setUp()
+    const { signal } = new AbortController()
+    curlew.put(one, 0, 'a', 'b', 'c')
+    const some = { ...request(), limit: 2 }
+    const first = await curlew.front.reader.read(some, signal)
+    const { length } = curlew.storage.fetches
+    const second = await curlew.front.reader.read(some, signal)
+    expect([second, curlew.storage.fetches.length]).toEqual([first, length])
+    const fromOffset = { ...some, range: { ...some.range, from: 'offset:0' } }
+    await curlew.front.reader.read(fromOffset, signal)
+    expect(curlew.storage.fetches).toHaveLength(length)
+    await curlew.storage.deleteRecords(one.id, 0, 1)
+    await expect(curlew.front.reader.read(fromOffset, signal)).rejects.toMatchObject({
+      code: 'cursor-expired',
+    })
   })
 
   test.each([
@@ -279,5 +299,6 @@ function request() {
     maxBytes: 1_000_000,
     waitMs: 0,
     isolation: 'committed' as const,
+    format: 'json' as const,
   }
 }

@@ -2,7 +2,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Front } from '../../front/front.ts'
-import type { ReadPage } from '../../front/read-page.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import { Problem } from '../../wire/problem.ts'
 import { ReadQuery, RecordPage, RecordView } from '../../wire/records.ts'
@@ -87,29 +86,22 @@ async function answer(
       maxBytes: query.maxBytes,
       waitMs,
       isolation: query.isolation,
+      format: offer.format,
     },
     clientGone(reply.raw),
   )
   if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
   reply.header('cursor', page.cursor)
   addVary(reply, 'Accept')
-  if (!page.isSealed) {
+  const { tag } = page
+  if (tag === undefined) {
     reply.header('cache-control', 'no-store')
-    return send(page, offer, reply)
+  } else {
+    const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
+    reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
+    if (matchesTag(headers['if-none-match'], tag)) return reply.code(304).send()
   }
-  const tag = page.tag(offer.format)
-  const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
-  reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
-  if (matchesTag(headers['if-none-match'], tag)) return reply.code(304).send()
-  return send(page, offer, reply)
-}
-
-function send(
-  page: ReadPage,
-  { type, format }: { type: string; format: 'json' | 'ndjson' },
-  reply: FastifyReply,
-): FastifyReply {
-  return reply.header('content-type', type).send(page.body(format))
+  return reply.header('content-type', offer.type).send(page.body)
 }
 
 function addVary(reply: FastifyReply, name: string): void {
