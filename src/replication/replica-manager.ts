@@ -25,7 +25,7 @@ import { AppendCall, refuse } from './append-call.ts'
 import type { AppendResult } from './pending-acks.ts'
 import { Replica } from './replica.ts'
 import { ReplicaFetch, throwRefusal } from './replica-fetch.ts'
-import { offsetAtTime } from './time-lookup.ts'
+import { TimeLookup } from './time-lookup.ts'
 
 export interface ReplicaManagerDeps extends StorageDeps {
   readonly metadata: MetadataView
@@ -271,7 +271,7 @@ export class ReplicaManager implements StorageService {
     if (at === 'earliest') return log.startOffset
     if (at === 'latest') return log.highWatermark
     if ('last' in at) return Math.max(log.startOffset, log.highWatermark - at.last)
-    return offsetAtTime(this.#storage, log, at.timeMs, this.#closing.signal)
+    return new TimeLookup(this.#storage, log, at.timeMs, this.#closing.signal).run()
   }
 
   /** The process is about to end: nobody may believe that an answer is still to come. */

@@ -74,9 +74,14 @@ export class SegmentIndex {
     }
   }
 
-  /** The offset from which on a record of at least `timestampMs` can be. */
-  startFor(timestampMs: number): number {
-    return this.#baseOffset + this.times.startFor(timestampMs)
+  /** The batch from which on a record of at least `timestampMs` can be; it is older itself. */
+  below(timestampMs: number): { lastOffset: number; maxTimestampMs: number } | undefined {
+    const entry = this.times.below(timestampMs)
+    if (entry === -1) return undefined
+    return {
+      lastOffset: this.#baseOffset + this.times.relativeOffset(entry),
+      maxTimestampMs: this.times.timestampMs(entry),
+    }
   }
 
   /** This index, complete from the start by means of `earlier`, which ends where this one begins. */

@@ -128,8 +128,11 @@ class Walk {
 
   #belongsHere(chunk: Uint8Array, at: number): boolean {
     const baseOffset = batchBaseOffset(chunk, at)
-    if (this.#expectedBase === -1) return batchLastOffset(chunk, at) === this.#place.lastOffset
-    if (baseOffset !== this.#expectedBase) return false
+    const isInPlace =
+      this.#expectedBase === -1
+        ? batchLastOffset(chunk, at) === this.#place.lastOffset
+        : baseOffset === this.#expectedBase
+    if (!isInPlace) return false
     const epoch = this.#epochs.epochAt(baseOffset)
     return epoch === -1 || epoch === batchLeaderEpoch(chunk, at)
   }

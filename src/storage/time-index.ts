@@ -43,11 +43,8 @@ export class TimeIndex {
     this.#entries++
   }
 
-  /**
-   * Relative offset from which on a record of at least `timestampMs` can be: of the last entry
-   * below it, 0 if there is none.
-   */
-  startFor(timestampMs: number): number {
+  /** The last entry below `timestampMs`, -1 if there is none: no earlier record is so new. */
+  below(timestampMs: number): number {
     let low = -1
     let high = this.#entries
     while (high - low > 1) {
@@ -55,7 +52,7 @@ export class TimeIndex {
       if (this.timestampMs(middle) < timestampMs) low = middle
       else high = middle
     }
-    return low === -1 ? 0 : this.relativeOffset(low)
+    return low
   }
 
   /** Forgets the entries of batches that end at or above the relative offset. */
