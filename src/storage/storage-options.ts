@@ -38,7 +38,7 @@ export const STORAGE_DEFAULTS: Omit<StorageOptions, 'dataDirectory' | 'clusterId
   maxOpenFiles: 4096,
   checkpointIntervalMs: 10_000,
   retentionIntervalMs: 30_000,
-  fileDeleteDelayMs: 60_000,
+  fileDeleteDelayMs: 10_000,
   appendWaitMs: 2_000,
   appendsWaitingMax: 4096,
   ballastBytes: 32 * MIB,
