@@ -2,16 +2,18 @@
 import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
-import { bodyFile } from './lib/bench.ts'
+import { bodyFile, LOAD_CORE } from './lib/bench.ts'
 import { readProfiles } from './lib/cpu-profile.ts'
 import { Curlew } from './lib/curlew.ts'
 import { Crowd, curlewBurst, curlewSingle } from './lib/fan-out.ts'
-import { BATCH_RECORDS, ndjsonBatch, RECORD_BYTES, rawPayload } from './lib/payload.ts'
+import { Helper } from './lib/helper.ts'
+import { BATCH_RECORDS, jsonRecord, ndjsonBatch, RECORD_BYTES, rawPayload } from './lib/payload.ts'
 import type { Sample } from './lib/sample.ts'
 import { Stage } from './lib/stage.ts'
 import { withUsage } from './lib/usage.ts'
 import { wrkGet, wrkPost } from './lib/wrk.ts'
 import { ONE_BY_ONE } from './load/fan-out-round.ts'
+import type { WaitersCommand, WaitersConfig } from './load/waiters.ts'
 
 type Workload = (stage: Stage, curlew: Curlew, seconds: number) => Promise<Sample>
 
@@ -37,11 +39,12 @@ const WORKLOADS: Readonly<Record<string, Workload>> = {
     return wrkGet(stage, {
       port: curlew.port,
       path: '/v1/topics/hot/records?partition=0&from=offset:{offset}&limit=10000&maxBytes=1048576',
-      offsets: { first: 0, last: 10_000 },
+      offsets: { first: 0, count: 10_000, step: 1 },
       connections: 8,
       seconds,
     })
   },
+  longpoll: (stage, curlew, seconds) => longPoll(stage, curlew, seconds),
   sse: (stage, curlew, seconds) => fanOut(stage, curlew, seconds, curlewSingle('hot')),
   burst: (stage, curlew, seconds) => fanOut(stage, curlew, seconds, curlewBurst('hot')),
 }
@@ -108,4 +111,22 @@ async function fanOut(
   const path = '/v1/topics/hot/stream?from=latest'
   await using crowd = await Crowd.gather(stage, curlew, path, SUBSCRIBERS)
   return await crowd.round({ shot, seconds, pace: ONE_BY_ONE })
+}
+
+async function longPoll(stage: Stage, curlew: Curlew, seconds: number): Promise<Sample> {
+  const records = '/v1/topics/hot/records'
+  const config: WaitersConfig = {
+    port: curlew.port,
+    waiters: SUBSCRIBERS,
+    waitPath: `${records}?wait=30&cursor={cursor}`,
+    cursorPath: `${records}?from=latest`,
+    publish: {
+      path: '/v1/topics/hot/publish',
+      contentType: 'application/json',
+      body: jsonRecord(0),
+    },
+  }
+  type Waiters = Helper<WaitersCommand, Sample>
+  await using waiters: Waiters = await Helper.start(stage, 'load/waiters.ts', config, LOAD_CORE)
+  return await waiters.call({ seconds }, 2000 * seconds)
 }

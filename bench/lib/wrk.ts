@@ -20,8 +20,8 @@ export interface PostLoad extends Target {
 }
 
 export interface GetLoad extends Target {
-  /** `path` has `{offset}`, which is drawn anew from [first, last) for every request. */
-  readonly offsets?: { readonly first: number; readonly last: number }
+  /** What `{offset}` in the path stands for, drawn anew for every request. */
+  readonly offsets?: { readonly first: number; readonly count: number; readonly step: number }
 }
 
 interface Report {
@@ -44,8 +44,8 @@ export async function wrkPost(stage: Stage, load: PostLoad): Promise<Sample> {
 }
 
 export async function wrkGet(stage: Stage, load: GetLoad): Promise<Sample> {
-  const { first, last } = load.offsets ?? { first: 0, last: 1 }
-  const report = await run(stage, load, 'get.lua', [load.path, String(first), String(last)])
+  const { first, count, step } = load.offsets ?? { first: 0, count: 1, step: 0 }
+  const report = await run(stage, load, 'get.lua', [load.path, ...[first, count, step].map(String)])
   return {
     ...latencies(report),
     perSecond: rate(report),

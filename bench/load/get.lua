@@ -1,15 +1,15 @@
--- wrk: GETs a path. Arguments: path, first and end of the range that "{offset}" in it is drawn from.
+-- wrk: GETs a path. Arguments: path; for "{offset}" in it the first one, how many, and the step between.
 dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "report.lua")
 
 local prepared = {}
 local turn = 0
 
 function init(args)
-  local first, last = tonumber(args[2]), tonumber(args[3])
+  local first, count, step = tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
   math.randomseed(os.time())
   for index = 1, 512 do
-    local offset = tostring(math.random(first, last - 1))
-    prepared[index] = wrk.format("GET", (args[1]:gsub("{offset}", offset)))
+    local offset = first + step * math.random(0, count - 1)
+    prepared[index] = wrk.format("GET", (args[1]:gsub("{offset}", string.format("%d", offset))))
   end
 end
 

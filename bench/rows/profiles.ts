@@ -12,7 +12,7 @@ import { withUsage } from '../lib/usage.ts'
 import { wrkPost } from '../lib/wrk.ts'
 
 const PROFILES = ['latency', 'throughput'] as const
-const CONNECTIONS = [1, 64, 256] as const
+const CONNECTIONS = [1, 64, 256, 1000] as const
 
 export const profiles: Family = {
   name: 'profiles',

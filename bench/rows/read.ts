@@ -8,56 +8,83 @@ import { Helper } from '../lib/helper.ts'
 import { interleave } from '../lib/interleave.ts'
 import type { Measurement } from '../lib/measurement.ts'
 import { load, ratio } from '../lib/measurement.ts'
-import { BATCH_RECORDS, ndjsonBatch, RECORD_BYTES } from '../lib/payload.ts'
+import { ndjsonBatch, RECORD_BYTES } from '../lib/payload.ts'
 import type { Sample } from '../lib/sample.ts'
+import { series } from '../lib/sample.ts'
+import { median } from '../lib/statistics.ts'
 import { withUsage } from '../lib/usage.ts'
 import { wrkGet } from '../lib/wrk.ts'
 import type { BareHttpConfig } from '../servers/bare-http.ts'
 
-/** Small enough for the memory tail, large enough that reads do not hit the same lines of cache. */
+/** Fits into the memory tail. */
 const LOG_RECORDS = 32 * 1024
-const KIB = 1024
+/** Batches of a size that pages of 64 KiB are made of. */
+const FILL_RECORDS = 16
+/** What the readers at the tail of a log are about to read, all of them the same. */
+const NEWEST_RECORDS = 2048
 
-interface Size {
+interface Page {
   readonly row: string
-  readonly bytes: number
+  readonly records: number
   readonly connections: number
 }
 
-const TAIL_SIZES: readonly Size[] = [
-  { row: '13a', bytes: 64 * KIB, connections: 32 },
-  { row: '13b', bytes: 1024 * KIB, connections: 8 },
+interface Offsets {
+  readonly first: number
+  readonly count: number
+  readonly step: number
+}
+
+const TAIL_PAGES: readonly Page[] = [
+  { row: '13a', records: 64, connections: 32 },
+  { row: '13b', records: 1024, connections: 8 },
 ]
-const FILE_SIZE: Size = { row: '14', bytes: 64 * KIB, connections: 32 }
+const FILE_PAGE: Page = { row: '14', records: 64, connections: 32 }
 
 export const read: Family = {
   name: 'read',
-  rows: [...TAIL_SIZES.map(({ row }) => row), FILE_SIZE.row],
+  rows: [...TAIL_PAGES.map(({ row }) => row), FILE_PAGE.row],
   async measure(bench: Bench): Promise<Measurement[]> {
     await using tail = await Curlew.start(bench.stage, { core: SERVER_CORE })
     await fill(tail)
     const measurements: Measurement[] = []
-    for (const size of TAIL_SIZES.filter(({ row }) => bench.wants(row))) {
-      measurements.push(await againstMemorySlice(bench, tail, size))
+    const lines: string[][] = []
+    for (const page of TAIL_PAGES.filter(({ row }) => bench.wants(row))) {
+      measurements.push(await againstMemorySlice(bench, tail, page, lines))
     }
-    if (bench.wants(FILE_SIZE.row)) measurements.push(await fileAgainstTail(bench, tail))
+    if (lines.length > 0) {
+      bench.addTable({
+        title: 'Reading the newest pages or any page',
+        note:
+          'Pages that others have just read are rendered already; others are rendered from stored ' +
+          'batches into JSON, record by record. The memory slice is as long as the page.',
+        columns: ['page', 'newest pages MB/s', 'any page MB/s', 'memory slice MB/s'],
+        lines,
+      })
+    }
+    if (bench.wants(FILE_PAGE.row)) measurements.push(await fileAgainstTail(bench, tail))
     return measurements
   },
 }
 
-async function againstMemorySlice(bench: Bench, tail: Curlew, size: Size): Promise<Measurement> {
+async function againstMemorySlice(
+  bench: Bench,
+  tail: Curlew,
+  page: Page,
+  lines: string[][],
+): Promise<Measurement> {
   const { stage, plan } = bench
-  const answer = await fetch(tail.url(path(size, '0')))
+  const newest = pages(page, LOG_RECORDS - NEWEST_RECORDS, LOG_RECORDS)
+  const answer = await fetch(tail.url(path(page, String(newest.first))))
   const sliceBytes = (await answer.arrayBuffer()).byteLength
-  if (sliceBytes < size.bytes / 2)
-    throw new Error(`asked for ${size.bytes} bytes, got ${sliceBytes}`)
-  const config: BareHttpConfig = { sliceBytes, heldBytes: KIB }
+  const config: BareHttpConfig = { sliceBytes, heldBytes: 0 }
   await using bare = await Helper.start(stage, 'servers/bare-http.ts', config, SERVER_CORE)
-  const slice = { port: bare.port, path: '/slice', connections: size.connections }
+  const slice = { port: bare.port, path: '/slice', connections: page.connections }
   const samples = await interleave(
-    `row ${size.row}`,
+    `row ${page.row}`,
     {
-      curlew: () => get(bench, tail, size),
+      newest: () => get(bench, tail, page, newest),
+      any: () => get(bench, tail, page, pages(page, 0, LOG_RECORDS)),
       slice: () =>
         withUsage(bare.pid, () =>
           wrkGet(stage, { ...slice, seconds: plan.seconds, core: LOAD_CORE }),
@@ -65,11 +92,14 @@ async function againstMemorySlice(bench: Bench, tail: Curlew, size: Size): Promi
     },
     plan,
   )
+  const rate = (side: keyof typeof samples) =>
+    median(series(samples[side], 'megabytesPerSecond')).toFixed(0)
+  lines.push([`${page.records} records`, rate('newest'), rate('any'), rate('slice')])
   return ratio(
-    size.row,
-    { name: 'Curlew', samples: samples.curlew, metric: 'megabytesPerSecond' },
+    page.row,
+    { name: 'Curlew', samples: samples.newest, metric: 'megabytesPerSecond' },
     { name: 'memory slice', samples: samples.slice, metric: 'megabytesPerSecond' },
-    `${load(samples.curlew)}: rendering of records into JSON, which a slice does not need`,
+    load(samples.newest),
   )
 }
 
@@ -78,47 +108,58 @@ async function fileAgainstTail(bench: Bench, tail: Curlew): Promise<Measurement>
   await fill(cold)
   await cold.stop('graceful')
   await cold.start()
+  const anywhere = pages(FILE_PAGE, 0, LOG_RECORDS)
   const samples = await interleave(
     'row 14',
     {
       file: () => {
         warmPageCache(cold.directory)
-        return get(bench, cold, FILE_SIZE)
+        return get(bench, cold, FILE_PAGE, anywhere)
       },
-      memory: () => get(bench, tail, FILE_SIZE),
+      memory: () => get(bench, tail, FILE_PAGE, anywhere),
     },
     bench.plan,
   )
   return ratio(
-    FILE_SIZE.row,
+    FILE_PAGE.row,
     { name: 'file', samples: samples.file, metric: 'megabytesPerSecond' },
     { name: 'memory tail', samples: samples.memory, metric: 'megabytesPerSecond' },
     `${load(samples.file)}: the hop to the thread pool and the copy out of the page cache`,
   )
 }
 
-function get({ stage, plan }: Bench, server: Curlew, size: Size): Promise<Sample> {
-  const last = LOG_RECORDS - (2 * size.bytes) / RECORD_BYTES
+function get(
+  { stage, plan }: Bench,
+  server: Curlew,
+  page: Page,
+  offsets: Offsets,
+): Promise<Sample> {
   return withUsage(server.pid, () =>
     wrkGet(stage, {
       port: server.port,
-      path: path(size, '{offset}'),
-      offsets: { first: 0, last },
-      connections: size.connections,
+      path: path(page, '{offset}'),
+      offsets,
+      connections: page.connections,
       seconds: plan.seconds,
       core: LOAD_CORE,
     }),
   )
 }
 
-function path({ bytes }: Size, offset: string): string {
-  return `/v1/topics/log/records?partition=0&from=offset:${offset}&limit=10000&maxBytes=${bytes}`
+function pages({ records }: Page, first: number, end: number): Offsets {
+  return { first, count: Math.floor((end - first) / records), step: records }
+}
+
+function path({ records }: Page, offset: string): string {
+  // Room for the framing of the stored batches, not for another batch.
+  const maxBytes = Math.floor(records * RECORD_BYTES * 1.03)
+  return `/v1/topics/log/records?partition=0&from=offset:${offset}&limit=${records}&maxBytes=${maxBytes}`
 }
 
 async function fill(server: Curlew): Promise<void> {
   await server.createTopic('log')
-  const body = ndjsonBatch(BATCH_RECORDS)
-  for (let written = 0; written < LOG_RECORDS; written += BATCH_RECORDS) {
+  const body = ndjsonBatch(FILL_RECORDS)
+  for (let written = 0; written < LOG_RECORDS; written += FILL_RECORDS) {
     const response = await fetch(server.url('/v1/topics/log/records'), {
       method: 'POST',
       headers: { 'content-type': 'application/x-ndjson' },
