@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
+import { watchStall } from '../env/socket-stall.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import { problemOf } from '../wire/problem.ts'
 import type { ControlEvent } from '../wire/sse.ts'
@@ -39,16 +40,16 @@ export class SseConnection {
     this.#socket = socket instanceof Socket && response.chunkedEncoding ? socket : undefined
     const out = this.#socket ?? response
     out.on('drain', this.#onDrain)
-    // The socket counts bytes that the peer takes, also of a large write that is not complete yet.
-    const onTimeout = () => {
-      options.onStall()
-      response.destroy()
-    }
-    socket?.setTimeout(options.stallMs)
-    socket?.on('timeout', onTimeout)
+    const unwatch =
+      socket === null
+        ? ignore
+        : watchStall(socket, options.stallMs, () => {
+            options.onStall()
+            response.destroy()
+          })
     response.once('close', () => {
       out.off('drain', this.#onDrain)
-      socket?.off('timeout', onTimeout)
+      unwatch()
       this.#abort('the client is gone')
     })
     if (response.closed) this.#abort('the client is gone')
@@ -113,3 +114,5 @@ export class SseConnection {
 }
 
 const HEARTBEAT = streamChunk([commentFrame()])
+
+function ignore(): void {}
