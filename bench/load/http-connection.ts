@@ -16,6 +16,20 @@ export function readBuffer(): ReadBuffer {
   return Buffer.allocUnsafeSlow(256 * 1024)
 }
 
+/** What a listening socket queues is limited, often to 511. */
+const OPENED_AT_ONCE = 200
+
+/** Opens many connections, some at a time. */
+export async function openAll<T>(count: number, open: (index: number) => Promise<T>): Promise<T[]> {
+  const opened: T[] = []
+  while (opened.length < count) {
+    const first = opened.length
+    const some = { length: Math.min(OPENED_AT_ONCE, count - first) }
+    opened.push(...(await Promise.all(Array.from(some, (_, index) => open(first + index)))))
+  }
+  return opened
+}
+
 /** Opens connections for one round only: a server may close those that idle while others are measured. */
 export async function withConnections<Result>(
   port: number,
@@ -23,9 +37,7 @@ export async function withConnections<Result>(
   run: (connections: readonly HttpConnection[]) => Promise<Result>,
 ): Promise<Result> {
   const buffer = readBuffer()
-  const connections = await Promise.all(
-    Array.from({ length: count }, () => HttpConnection.open(port, buffer)),
-  )
+  const connections = await openAll(count, () => HttpConnection.open(port, buffer))
   try {
     return await run(connections)
   } finally {

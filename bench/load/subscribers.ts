@@ -4,7 +4,7 @@ import { openStream } from './event-stream.ts'
 import type { Pace, Shot } from './fan-out-round.ts'
 import { Fanout } from './fan-out-round.ts'
 import type { HttpConnection } from './http-connection.ts'
-import { readBuffer, requestBytes, withConnections } from './http-connection.ts'
+import { openAll, readBuffer, requestBytes, withConnections } from './http-connection.ts'
 
 /** How one publish looks to this server. */
 export interface ShotConfig {
@@ -29,25 +29,19 @@ export interface FanoutCommand {
 }
 
 const SUBSCRIBERS_PER_ADDRESS = 1000
-const OPENED_AT_ONCE = 200
 
 await serveHelper(async (config: SubscribersConfig) => {
   const round = new Fanout(config.subscribers)
   const shared = readBuffer()
-  for (let first = 0; first < config.subscribers; first += OPENED_AT_ONCE) {
-    const count = Math.min(OPENED_AT_ONCE, config.subscribers - first)
-    await Promise.all(
-      Array.from({ length: count }, (_, index) =>
-        openStream({
-          port: config.port,
-          path: config.path,
-          localAddress: sourceAddress(first + index),
-          buffer: shared,
-          onEvents: round.subscriber(),
-        }),
-      ),
-    )
-  }
+  await openAll(config.subscribers, (index) =>
+    openStream({
+      port: config.port,
+      path: config.path,
+      localAddress: sourceAddress(index),
+      buffer: shared,
+      onEvents: round.subscriber(),
+    }),
+  )
   return {
     run: (command: FanoutCommand) => {
       const { shot } = command
