@@ -96,7 +96,7 @@ step('tools', () => {
   return true
 })
 const checks = [
-  step('lint', () => run(biome, ['ci', '.'])),
+  step('lint', () => run(biome, ['ci', `--colors=${process.stdout.isTTY ? 'force' : 'off'}`, '.'])),
   step('types of src', () => run(process.execPath, [tsc, '-p', 'tsconfig.json'])),
   step('types of tests', () => run(process.execPath, [tsc, '-p', 'test/tsconfig.json'])),
 ]
