@@ -6,6 +6,7 @@ import { bodyFile, LOAD_CORE } from './lib/bench.ts'
 import { readProfiles } from './lib/cpu-profile.ts'
 import { Curlew } from './lib/curlew.ts'
 import { Crowd, curlewBurst, curlewSingle } from './lib/fan-out.ts'
+import { fill } from './lib/fill.ts'
 import { Helper } from './lib/helper.ts'
 import { BATCH_RECORDS, jsonRecord, ndjsonBatch, RECORD_BYTES, rawPayload } from './lib/payload.ts'
 import type { Sample } from './lib/sample.ts'
@@ -35,11 +36,11 @@ const WORKLOADS: Readonly<Record<string, Workload>> = {
       records: BATCH_RECORDS,
     }),
   get: async (stage, curlew, seconds) => {
-    await WORKLOADS['ndjson']?.(stage, curlew, 1)
+    await fill(curlew, 'hot', 32_768)
     return wrkGet(stage, {
       port: curlew.port,
-      path: '/v1/topics/hot/records?partition=0&from=offset:{offset}&limit=10000&maxBytes=1048576',
-      offsets: { first: 0, count: 10_000, step: 1 },
+      path: '/v1/topics/hot/records?partition=0&from=offset:{offset}&limit=1024&maxBytes=1080000',
+      offsets: { first: 0, count: 30_000, step: 1 },
       connections: 8,
       seconds,
     })

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import type { Bench, Family } from '../lib/bench.ts'
 import { LOAD_CORE, SERVER_CORE } from '../lib/bench.ts'
 import { Curlew } from '../lib/curlew.ts'
+import { fill } from '../lib/fill.ts'
 import { Helper } from '../lib/helper.ts'
 import { interleave } from '../lib/interleave.ts'
 import type { Measurement } from '../lib/measurement.ts'
 import { load, ratio } from '../lib/measurement.ts'
-import { ndjsonBatch, RECORD_BYTES } from '../lib/payload.ts'
+import { RECORD_BYTES } from '../lib/payload.ts'
 import type { Sample } from '../lib/sample.ts'
 import { series } from '../lib/sample.ts'
 import { median } from '../lib/statistics.ts'
@@ -18,8 +19,6 @@ import type { BareHttpConfig } from '../servers/bare-http.ts'
 
 /** Fits into the memory tail. */
 const LOG_RECORDS = 32 * 1024
-/** Batches of a size that pages of 64 KiB are made of. */
-const FILL_RECORDS = 16
 /** What the readers at the tail of a log are about to read, all of them the same. */
 const NEWEST_RECORDS = 2048
 
@@ -46,7 +45,7 @@ export const read: Family = {
   rows: [...TAIL_PAGES.map(({ row }) => row), FILE_PAGE.row],
   async measure(bench: Bench): Promise<Measurement[]> {
     await using tail = await Curlew.start(bench.stage, { core: SERVER_CORE })
-    await fill(tail)
+    await fillLog(tail)
     const measurements: Measurement[] = []
     const lines: string[][] = []
     for (const page of TAIL_PAGES.filter(({ row }) => bench.wants(row))) {
@@ -105,7 +104,7 @@ async function againstMemorySlice(
 
 async function fileAgainstTail(bench: Bench, tail: Curlew): Promise<Measurement> {
   await using cold = await Curlew.start(bench.stage, { core: SERVER_CORE })
-  await fill(cold)
+  await fillLog(cold)
   await cold.stop('graceful')
   await cold.start()
   const anywhere = pages(FILE_PAGE, 0, LOG_RECORDS)
@@ -156,19 +155,9 @@ function path({ records }: Page, offset: string): string {
   return `/v1/topics/log/records?partition=0&from=offset:${offset}&limit=${records}&maxBytes=${maxBytes}`
 }
 
-async function fill(server: Curlew): Promise<void> {
+async function fillLog(server: Curlew): Promise<void> {
   await server.createTopic('log')
-  const body = ndjsonBatch(FILL_RECORDS)
-  for (let written = 0; written < LOG_RECORDS; written += FILL_RECORDS) {
-    const response = await fetch(server.url('/v1/topics/log/records'), {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-ndjson' },
-      body,
-    })
-    if (response.status !== 200)
-      throw new Error(`fill: ${response.status} ${await response.text()}`)
-    await response.body?.cancel()
-  }
+  await fill(server, 'log', LOG_RECORDS)
 }
 
 function warmPageCache(directory: string): void {
