@@ -243,6 +243,7 @@ function describe(log: PartitionLog): string {
     epochs: log.epochs.starts,
     ...(log.deleted ? { deleted: true as const } : {}),
     ...(log.damage === undefined ? {} : { damage: log.damage }),
+    ...(log.lossPossible ? { lossPossible: true as const } : {}),
   }
   return JSON.stringify(state)
 }

@@ -35,6 +35,8 @@ export interface CheckpointedLog {
   /** Its topic is gone, its files are going. */
   readonly deleted?: true
   readonly damage?: string
+  /** Records that readers have seen may be gone: their offsets are given anew under another epoch. */
+  readonly lossPossible?: true
 }
 
 export interface Checkpoint {

@@ -80,6 +80,7 @@ export class LogFiles {
     )
     log.damage = state.damage
     log.deleted = state.deleted === true
+    log.lossPossible = state.lossPossible === true
     return log
   }
 
