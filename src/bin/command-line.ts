@@ -2,7 +2,7 @@
 import { ConfigError } from '../config/setting-value.ts'
 import { nearestName } from '../lib/nearest-name.ts'
 
-export const COMMANDS = ['standalone'] as const
+export const COMMANDS = ['standalone', 'dump', 'repair'] as const
 export type Command = (typeof COMMANDS)[number]
 
 export interface CommandLine {

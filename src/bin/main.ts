@@ -34,6 +34,8 @@ async function run({ command, args }: CommandLine): Promise<void> {
     case 'standalone':
       await standalone(args)
       return
+    default:
+      await (await import('./offline-commands.ts')).runOffline(command, args)
   }
 }
 

@@ -9,6 +9,8 @@ describe('the command', () => {
     [[], 'standalone', []],
     [['--port=1'], 'standalone', ['--port=1']],
     [['standalone', '--port', '1'], 'standalone', ['--port', '1']],
+    [['dump', 'data/journal/1'], 'dump', ['data/journal/1']],
+    [['repair', 'data', '--apply'], 'repair', ['data', '--apply']],
     [['--help'], 'help', []],
     [['standalone', '-h'], 'help', []],
     [['help'], 'help', []],
