@@ -72,10 +72,13 @@ async function profile(name: string, seconds: number, top: number): Promise<void
     const sample = await withUsage(curlew.pid, () => workload(stage, curlew, seconds))
     await curlew.stop('graceful')
     console.log(`\n== ${name}: ${JSON.stringify(sample)}`)
-    for (const thread of readProfiles(directory)) {
+    for (const thread of readProfiles(directory, seconds)) {
       console.log(`-- ${thread.file}: busy ${(thread.busy * 100).toFixed(0)} %`)
-      for (const { where, share } of thread.functions.slice(0, top)) {
-        console.log(`${(share * 100).toFixed(1).padStart(5)} %  ${where}`)
+      for (const list of [thread.parts, thread.functions]) {
+        for (const { where, share } of list.slice(0, top)) {
+          console.log(`${(share * 100).toFixed(1).padStart(5)} %  ${where}`)
+        }
+        console.log('')
       }
     }
   } finally {
