@@ -37,9 +37,9 @@ if (obstacle !== undefined) {
           if (!request.url().startsWith(server.baseUrl)) foreign.push(request.url())
         })
         await page.goto(`${server.baseUrl}${path}`, { waitUntil: 'networkidle' })
+        await page.waitForFunction('document.body.innerText.length > 100')
         expect(errors).toEqual([])
         expect(foreign).toEqual([])
-        expect(await page.evaluate('document.body.innerText.length')).toBeGreaterThan(100)
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(
           viewport.width,
         )

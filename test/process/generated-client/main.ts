@@ -5,7 +5,10 @@
 import createClient from 'openapi-fetch'
 import type { paths } from './api.d.ts'
 
-const client = createClient<paths>({ baseUrl: process.argv[2] ?? '' })
+/** Some operations also answer NDJSON; this program asks for JSON. */
+type Json = 'application/json' | 'application/problem+json'
+
+const client = createClient<paths, Json>({ baseUrl: process.argv[2] ?? '' })
 const topic = 'from-a-generated-client'
 
 async function main(): Promise<void> {
@@ -38,7 +41,7 @@ async function main(): Promise<void> {
   process.stdout.write(
     JSON.stringify({
       made: made.response.status,
-      produced: produced.data.records.length,
+      produced: produced.data?.records.length,
       read: read.data.records.map(({ key, value }) => ({ key, value })),
       refused: refused.error?.code,
       removed: removed.response.status,
