@@ -134,7 +134,10 @@ describe('sliceRecords', () => {
       '{"value":1,"timestamp":"1969-12-31T23:59:59Z"}',
       '/records/0/timestamp: must be an RFC 3339 date-time, 1970 or later',
     ],
-    ['{"value":01}', '/records/0: not JSON at byte 22: "1" where a comma or a closing bracket should come'],
+    [
+      '{"value":01}',
+      '/records/0: not JSON at byte 22: "1" where a comma or a closing bracket should come',
+    ],
     ['{"value":1},{"value":}', '/records/1: not JSON at byte 33: "}" where a value should come'],
   ])('refuses the record %s', (record, fault) => {
     expect(faultOf(record)).toBe(fault)
