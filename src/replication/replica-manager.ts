@@ -236,9 +236,18 @@ export class ReplicaManager implements StorageService {
   }
 
   #append(request: AppendRequest, settle: (result: AppendResult) => void): void {
+    if (this.#storage.diskIsFull) {
+      settle(refuse('disk-full', 'The disk is full.'))
+      return
+    }
     this.#storage.gate.enter(request.batch.length, (outcome) => {
       if (outcome === 'overloaded') {
-        settle(refuse('overloaded', 'Too many bytes wait to be written.'))
+        const isFull = this.#storage.diskIsFull
+        settle(
+          isFull
+            ? refuse('disk-full', 'The disk is full.')
+            : refuse('overloaded', 'Too many bytes wait to be written.'),
+        )
         return
       }
       const replica = this.#find(request.topicId, request.partition)

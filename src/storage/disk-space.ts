@@ -105,7 +105,8 @@ export class DiskSpace {
     const missingBytes = Math.max(0, ballastBytes - laidIn)
     const leftBytes =
       (this.#full ? await this.#fileSystem.freeBytes(directory) : freeBytes) - missingBytes
-    if (leftBytes < minFreeBytes || (missingBytes > 0 && !(await this.#layBallast()))) return
+    if (leftBytes < Math.max(1, minFreeBytes) || (missingBytes > 0 && !(await this.#layBallast())))
+      return
     if (!this.#full) return
     this.#full = false
     this.#logger.info({ freeBytes: leftBytes }, 'the disk has space again')

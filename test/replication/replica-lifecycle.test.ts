@@ -1,0 +1,192 @@
+import { expect, test } from 'vitest'
+import {
+  append,
+  DATA,
+  fetchOnce,
+  NEVER,
+  ReplicaHarness,
+  readAll,
+  valuesOf,
+} from './replica-harness.ts'
+
+test('a topic that is removed loses its data, at once for clients and after a delay on disk', async () => {
+  const harness = new ReplicaHarness({ fileDeleteDelayMs: 60_000, checkpointIntervalMs: 1000 })
+  const topicId = harness.metadata.put('t')
+  const other = harness.metadata.put('other')
+  let manager = await harness.open()
+  await append(manager, topicId, ['a'])
+  await append(manager, other, ['b'])
+  await harness.clock.runFor(2000)
+  const directory = `${DATA}/logs/t-0.${topicId}`
+  expect(await harness.fileSystem.list(directory)).not.toEqual([])
+  const waiting = manager.fetch(
+    {
+      positions: [{ topicId, partition: 0, offset: 1, lastEpoch: -1 }],
+      maxBytes: 100,
+      waitMs: 1000,
+      isolation: 'committed',
+    },
+    NEVER,
+  )
+  harness.metadata.remove('t')
+  expect(await append(manager, topicId, ['c'])).toMatchObject({ code: 'topic-not-found' })
+  await harness.clock.runFor(1000)
+  expect(await waiting).toMatchObject([{ code: 'topic-not-found' }])
+  // The delay begins anew with every start.
+  await harness.clock.runFor(30_000)
+  expect(await harness.fileSystem.list(directory)).not.toEqual([])
+  harness.crash()
+  manager = await harness.open()
+  expect(manager.storage.find(topicId, 0)).toBeUndefined()
+  await harness.clock.runFor(61_000)
+  expect(await harness.fileSystem.list(directory)).toEqual([])
+  expect(valuesOf(await readAll(manager, other))).toEqual(['b'])
+})
+
+test('a topic that the metadata merely do not mention keeps its data', async () => {
+  const harness = new ReplicaHarness({ fileDeleteDelayMs: 10 })
+  const topicId = harness.metadata.put('t')
+  let manager = await harness.open()
+  await append(manager, topicId, ['a'])
+  await manager.close()
+  const { image } = harness.metadata
+  harness.metadata.image = { ...image, topics: new Map(), topicsById: new Map() }
+  manager = await harness.open()
+  await harness.clock.runFor(120_000)
+  expect(manager.storage.find(topicId, 0)?.endOffset).toBe(1)
+  await manager.close()
+  harness.metadata.image = image
+  manager = await harness.open()
+  expect(valuesOf(await readAll(manager, topicId))).toEqual(['a'])
+})
+
+test('a higher leader epoch begins at the end of the log, and lower ones are stale', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  await append(manager, topicId, ['a'])
+  harness.metadata.put('t', {}, 1, 5)
+  await append(manager, topicId, ['b'])
+  harness.metadata.put('t', {}, 1, 3)
+  await append(manager, topicId, ['c'])
+  expect(manager.offsets(topicId, 0).leaderEpoch).toBe(5)
+  const epochs = manager.storage.find(topicId, 0)?.epochs
+  expect(epochs?.starts).toEqual([
+    { leaderEpoch: 0, startOffset: 0 },
+    { leaderEpoch: 5, startOffset: 1 },
+  ])
+  expect(await manager.resolveOffset(topicId, 0, 'latest')).toEqual({ offset: 3, lastEpoch: 5 })
+  expect(await manager.resolveOffset(topicId, 0, { last: 2 })).toEqual({ offset: 1, lastEpoch: 0 })
+})
+
+test('a reader that followed records which are gone is told where the histories part', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  for (const value of ['a', 'b', 'c']) await append(manager, topicId, [value])
+  harness.metadata.put('t', {}, 1, 2)
+  for (const value of ['d', 'e']) await append(manager, topicId, [value])
+  const at = (offset: number, lastEpoch: number) =>
+    manager.fetch(
+      {
+        positions: [{ topicId, partition: 0, offset, lastEpoch }],
+        maxBytes: 100,
+        waitMs: 0,
+        isolation: 'committed',
+      },
+      NEVER,
+    )
+  expect(await at(3, 0)).toMatchObject([{ ok: true, nextOffset: 4 }])
+  expect(await at(4, 0)).toMatchObject([{ code: 'offset-out-of-range', members: { tail: 3 } }])
+  expect(await at(4, 3)).toMatchObject([{ code: 'offset-out-of-range' }])
+})
+
+test('flush to the operating system: durable when written, and changeable both ways', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t', { flush: 'os', segmentBytes: 4096 })
+  let manager = await harness.open()
+  const values: string[] = []
+  const fill = async () => {
+    for (let i = 0; i < 20; i++) {
+      const value = `${values.length}:${'x'.repeat(200)}`
+      values.push(value)
+      expect(await append(manager, topicId, [value])).toMatchObject({ ok: true })
+    }
+  }
+  await fill()
+  expect(manager.storage.journalBytes).toBeLessThan(20 * 4096)
+  harness.kill()
+  manager = await harness.open()
+  expect(valuesOf(await readAll(manager, topicId))).toEqual(values)
+  // Records may have been lost, as far as the node can know: a new epoch says so.
+  expect(manager.offsets(topicId, 0).leaderEpoch).toBe(1)
+  harness.metadata.put('t', { flush: 'commit' })
+  await fill()
+  harness.crash()
+  manager = await harness.open()
+  expect(valuesOf(await readAll(manager, topicId))).toEqual(values)
+  harness.metadata.put('t', { flush: 'os' })
+  await fill()
+  harness.kill()
+  manager = await harness.open()
+  expect(valuesOf(await readAll(manager, topicId))).toEqual(values)
+})
+
+test('a full disk refuses records that flush to the operating system, whole', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t', { flush: 'os' })
+  const manager = await harness.open()
+  await append(manager, topicId, ['before'])
+  harness.fileSystem.quotaBytes = harness.fileSystem.usedBytes + 700
+  const refused = append(manager, topicId, ['x'.repeat(2000)])
+  expect(await refused).toMatchObject({ code: 'disk-full', committed: 'no' })
+  harness.fileSystem.quotaBytes = Number.POSITIVE_INFINITY
+  await harness.clock.runFor(1000)
+  expect(await append(manager, topicId, ['after'])).toMatchObject({ ok: true, baseOffset: 1 })
+  await manager.close()
+  const again = await harness.open()
+  expect(valuesOf(await readAll(again, topicId))).toEqual(['before', 'after'])
+})
+
+test('closing refuses new work, ends the waits and leaves nothing behind', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  const waiting = manager.fetch(
+    {
+      positions: [{ topicId, partition: 0, offset: 0, lastEpoch: -1 }],
+      maxBytes: 100,
+      waitMs: 60_000,
+      isolation: 'committed',
+    },
+    NEVER,
+  )
+  const admitted = append(manager, topicId, ['a'])
+  const closing = manager.close()
+  await waiting.catch((error: unknown) => expect(error).toMatchObject({ code: 'draining' }))
+  expect(await admitted).toMatchObject({ ok: true })
+  expect(await append(manager, topicId, ['b'])).toMatchObject({ code: 'draining', committed: 'no' })
+  await closing
+  expect(await fetchOnce(manager, topicId, 0).catch((error: unknown) => error)).toMatchObject({
+    code: 'draining',
+  })
+  const again = await harness.open()
+  expect(valuesOf(await readAll(again, topicId))).toEqual(['a'])
+})
+
+test('a second process is kept out, and a foreign, missing or newer folder refused', async () => {
+  const harness = new ReplicaHarness()
+  const manager = await harness.open()
+  await expect(harness.open()).rejects.toThrow(/another process uses/)
+  await manager.close()
+  const foreign = new ReplicaHarness({ nodeId: 2 })
+  foreign.fileSystem = harness.fileSystem
+  await expect(foreign.open()).rejects.toThrow(/belongs to node 1/)
+  const other = new ReplicaHarness({ clusterId: 'other' })
+  other.fileSystem = harness.fileSystem
+  await expect(other.open()).rejects.toThrow(/belongs to cluster test-cluster/)
+  await harness.fileSystem.remove(`${DATA}/node.json`)
+  await expect(harness.open()).rejects.toThrow(/no node.json/)
+  const empty = new ReplicaHarness({ mustExist: true })
+  await expect(empty.open()).rejects.toThrow(/is its disk mounted/)
+})
