@@ -40,7 +40,7 @@ const serves = async (): Promise<void> => {
 }
 
 describe('hostile clients', () => {
-  it(`${STALLED_READERS} streams that nobody reads cost little memory and are closed`, async () => {
+  it.concurrent(`${STALLED_READERS} streams that nobody reads cost little memory and are closed`, async () => {
     const before = await server.process.residentBytes()
     const request = 'GET /v1/topics/large/stream?from=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n'
     const readers = await Promise.all(
@@ -70,7 +70,7 @@ describe('hostile clients', () => {
     await serves()
   }, 120_000)
 
-  it('closes connections whose request does not come, and answers 408 where the body stops', async () => {
+  it.concurrent('closes connections whose request does not come, and answers 408 where the body stops', async () => {
     const silent = await open('')
     const dawdling = await open('GET /v1/cluster HTTP/1.1\r\nHost: loc')
     const halfBody = await open(
