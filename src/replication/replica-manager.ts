@@ -211,7 +211,7 @@ export class ReplicaManager implements StorageService {
       retentionMs: config.retentionMs,
       retentionBytes: config.retentionBytes,
     }
-    if (log.flush === config.flush || log.damage !== undefined) return
+    if (log.damage !== undefined) return
     this.#storage.appender.setFlush(log, config.flush).catch((error: unknown) => {
       this.#deps.logger.warn({ err: error, log: log.identity }, 'the flush mode did not change')
     })

@@ -32,6 +32,7 @@ interface Outstanding {
 export class LogAppender {
   readonly #deps: LogAppenderDeps
   readonly #outstanding = new Map<PartitionLog, Outstanding>()
+  readonly #wantedFlush = new WeakMap<PartitionLog, FlushMode>()
   #lastGroup: Promise<void> = Promise.resolve()
   #refusalsSeen = 0
 
@@ -115,11 +116,12 @@ export class LogAppender {
    * first; records that come meanwhile are promised when that is done.
    */
   async setFlush(log: PartitionLog, flush: FlushMode): Promise<void> {
+    this.#wantedFlush.set(log, flush)
     if (log.flush === flush) return
     if (flush === 'commit') {
       while (log.writtenEnd < log.endOffset) await this.#deps.writer.flush(log, log.endOffset)
     }
-    if (log.deleted || log.flush === flush) return
+    if (log.deleted || log.flush === flush || this.#wantedFlush.get(log) !== flush) return
     log.flush = flush
     this.#deps.checkpoints().note(log)
     const noted = this.#insist(log, FRAME.flush, encodeFlush(flush))

@@ -178,13 +178,14 @@ export class LogManager {
   async close(): Promise<void> {
     const { disk, writer, journal, files, directory, logger } = this.#parts
     this.gate.close()
+    // From now on nobody waits for space: a full disk costs the last checkpoint, not the stop.
+    await disk.close()
     await this.cleaner.close()
     await this.#remover.close()
     await this.checkpoints.close()
     await this.checkpoints.run(true).catch((error: unknown) => {
       logger.error({ err: error }, 'storage stops without a last checkpoint')
     })
-    await disk.close()
     await writer.close()
     await journal.close()
     await files.close()

@@ -14,6 +14,8 @@ export class MemoryTail {
   /** One turn per batch, in order of arrival: whose oldest batch goes next. Turns before `#next` are past. */
   #turns: (LogTail | undefined)[] = []
   #next = 0
+  /** Batches held. */
+  #batches = 0
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes
@@ -29,13 +31,20 @@ export class MemoryTail {
     return this.#pinnedBytes
   }
 
+  /** Places in the order of eviction, past ones left out. */
+  get turns(): number {
+    return this.#turns.length - this.#next
+  }
+
   open(): LogTail {
     const tail: LogTail = new LogTail({
       held: (costBytes, pinnedBytes) => {
         this.#usedBytes += costBytes
         this.#pinnedBytes += pinnedBytes
+        this.#batches++
         this.#turns.push(tail)
         this.#evict()
+        if (this.turns > 2 * this.#batches + COMPACT_AT) this.#dropStaleTurns()
       },
       written: (bytes) => {
         this.#pinnedBytes -= bytes
@@ -43,6 +52,7 @@ export class MemoryTail {
       dropped: (costBytes, pinnedBytes) => {
         this.#usedBytes -= costBytes
         this.#pinnedBytes -= pinnedBytes
+        this.#batches--
       },
       missedTurn: () => {
         this.#turns.push(tail)
@@ -50,6 +60,21 @@ export class MemoryTail {
       },
     })
     return tail
+  }
+
+  /** Batches that were dropped before their turn leave turns behind: each log keeps its newest ones. */
+  #dropStaleTurns(): void {
+    const kept = new Map<LogTail, number>()
+    const turns: LogTail[] = []
+    for (let i = this.#turns.length - 1; i >= this.#next; i--) {
+      const tail = this.#turns[i] as LogTail
+      const count = kept.get(tail) ?? 0
+      if (count === tail.batches) continue
+      kept.set(tail, count + 1)
+      turns.push(tail)
+    }
+    this.#turns = turns.reverse()
+    this.#next = 0
   }
 
   #evict(): void {

@@ -4,6 +4,7 @@
  */
 import { batchBaseOffset, batchLastOffset, batchMaxTimestamp } from '../core/record-batch.ts'
 import type { FileSystem } from '../env/file-system.ts'
+import type { Logger } from '../env/logger.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import { scanBatches } from './batch-scan.ts'
 import { isNoSpace } from './disk-space.ts'
@@ -22,13 +23,15 @@ const MAX_LOADED_BYTES = 32 * 1024 * 1024
 
 export class SegmentFiles {
   readonly #fileSystem: FileSystem
+  readonly #logger: Logger
   readonly #files: FilePool
   /** Indexes in memory of segments that take no more batches, longest unused first. */
   readonly #loaded = new Map<Segment, number>()
   #loadedBytes = 0
 
-  constructor(deps: { fileSystem: FileSystem; files: FilePool }) {
+  constructor(deps: { fileSystem: FileSystem; files: FilePool; logger: Logger }) {
     this.#fileSystem = deps.fileSystem
+    this.#logger = deps.logger
     this.#files = deps.files
   }
 
@@ -48,6 +51,8 @@ export class SegmentFiles {
     const loaded = await this.#load(log, segment, endPosition)
     const found = loaded ?? (await this.#scan(log, segment, endPosition))
     if (generation !== log.generation) return this.index(log, segment)
+    // Another reader may have been faster.
+    if (segment.index?.fromPosition === 0) return segment.index
     const index = segment.index?.joinedTo(found) ?? found
     segment.index = index
     if (segment === log.segments.at(-1)) return index
@@ -125,6 +130,8 @@ export class SegmentFiles {
   async #scan(log: PartitionLog, segment: Segment, endPosition: number): Promise<SegmentIndex> {
     const index = SegmentIndex.empty(segment.baseOffset)
     const path = this.path(log, segment.baseOffset, 'log')
+    const { damagedAt } = segment
+    if (damagedAt !== undefined && damagedAt < endPosition) throw damaged(path, damagedAt)
     if ((await this.#fileSystem.size(path)) === undefined) {
       throw new ServiceError('partition-damaged', `${path} is missing`)
     }
@@ -139,7 +146,9 @@ export class SegmentFiles {
         return true
       })
       if (end.position < endPosition) {
-        throw new ServiceError('partition-damaged', `${path} is damaged at byte ${end.position}`)
+        segment.damagedAt = end.position
+        this.#logger.error({ path, position: end.position }, 'a segment is damaged')
+        throw damaged(path, end.position)
       }
     })
     if (segment !== log.segments.at(-1)) index.finish()
@@ -186,4 +195,8 @@ export class SegmentFiles {
     this.#loadedBytes -= bytes
     segment.index = undefined
   }
+}
+
+function damaged(path: string, position: number): ServiceError {
+  return new ServiceError('partition-damaged', `${path} is damaged at byte ${position}`)
 }

@@ -31,6 +31,8 @@ export class Segment {
   createdAtMs: number
   /** Undefined: on disk only. */
   index: SegmentIndex | undefined
+  /** Where the file was found not to hold a valid batch; only a repair changes that. */
+  damagedAt: number | undefined
   /** How much of the segment the index files cover. */
   indexedBytes = 0
   #offsetOfMaxTimestamp: number
@@ -97,6 +99,7 @@ export class Segment {
   /** Cuts the segment to the batches before `position`, whose last ends at `endOffset`. */
   cut(position: number, endOffset: number): void {
     this.sizeBytes = position
+    if (this.damagedAt !== undefined && this.damagedAt >= position) this.damagedAt = undefined
     this.writtenBytes = Math.min(this.writtenBytes, position)
     this.indexedBytes = Math.min(this.indexedBytes, position)
     this.endOffset = endOffset

@@ -51,7 +51,7 @@ export async function assembleStorage(
   })
   const memory = new MemoryTail(options.memoryBytes)
   const files = new FilePool(deps, { maxOpenFiles: options.maxOpenFiles, onFatal })
-  const segmentFiles = new SegmentFiles({ fileSystem: deps.fileSystem, files })
+  const segmentFiles = new SegmentFiles({ ...deps, files })
   const nowMs = () => deps.clock.nowMs()
   const logFiles = new LogFiles(
     { ...deps, files, segmentFiles, memory, nowMs },

@@ -190,3 +190,34 @@ test('a second process is kept out, and a foreign, missing or newer folder refus
   const empty = new ReplicaHarness({ mustExist: true })
   await expect(empty.open()).rejects.toThrow(/is its disk mounted/)
 })
+
+test('a full disk does not keep a node from stopping', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  let manager = await harness.open()
+  harness.fileSystem.fault = ({ kind, path }) =>
+    kind === 'write' && !path.includes('/journal/') ? 'ENOSPC' : undefined
+  await append(manager, topicId, ['a'])
+  await manager.close()
+  harness.fileSystem.fault = () => undefined
+  manager = await harness.open()
+  expect(valuesOf(await readAll(manager, topicId))).toEqual(['a'])
+})
+
+test('a damaged segment is looked through once, not for every reader, and costs only its own part', async () => {
+  const harness = new ReplicaHarness({ memoryBytes: 0 })
+  const topicId = harness.metadata.put('t', { segmentBytes: 20_000 })
+  let manager = await harness.open()
+  for (let i = 0; i < 100; i++) await append(manager, topicId, [`${i}:${'x'.repeat(500)}`])
+  await manager.close()
+  harness.fileSystem.flipBit(`${DATA}/logs/t-0.${topicId}/${'0'.padStart(20, '0')}.log`, 9000, 0)
+  manager = await harness.open()
+  expect(await readAll(manager, topicId, 40)).toHaveLength(60)
+  expect(await fetchOnce(manager, topicId, 15)).toMatchObject({ code: 'partition-damaged' })
+  harness.fileSystem.traced = true
+  for (let i = 0; i < 20; i++) {
+    expect(await fetchOnce(manager, topicId, 15)).toMatchObject({ code: 'partition-damaged' })
+  }
+  expect(harness.fileSystem.trace.filter(({ kind }) => kind === 'read').length).toBeLessThan(25)
+  expect(await append(manager, topicId, ['more'])).toMatchObject({ ok: true })
+})

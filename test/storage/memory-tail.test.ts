@@ -48,6 +48,23 @@ test('writes come in pieces of one segment, up to what is durable', () => {
   expect(offsets(4, 1000)).toEqual([])
 })
 
+test('batches that are dropped before their turn leave nothing behind', () => {
+  const memory = new MemoryTail(1e9)
+  const [stays, passes] = [memory.open(), memory.open()]
+  push(stays, 0, 10)
+  for (let i = 0; i < 100_000; i++) {
+    push(passes, i, 10)
+    passes.cutStart(i + 1)
+  }
+  expect(memory.usedBytes).toBe(10 + OVERHEAD)
+  expect(memory.turns).toBeLessThan(3000)
+  stays.markWritten(1)
+  const small = new MemoryTail(0).open()
+  push(small, 0, 10)
+  small.markWritten(1)
+  expect([stays.find(0), small.find(0)]).toEqual([0, -1])
+})
+
 test('accounts agree with a list under any sequence of changes', () => {
   const change = fc.record({
     log: fc.nat(2),
