@@ -15,6 +15,8 @@ import type { SegmentFiles } from './segment-files.ts'
 import { PartialWriteError, writeWhole } from './write-whole.ts'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
+/** So much is written to a segment without a sync at most: a large one would hold up the journal's. */
+const UNSYNCED_BYTES = 8 * 1024 * 1024
 /** A log with so much to write is written without waiting for more. */
 const EAGER_BYTES = 1024 * 1024
 const CONCURRENT_WRITES = 2
@@ -148,10 +150,16 @@ export class LogWriter {
     if (segment.writtenBytes === 0) log.directoryUnsynced = true
     const last = entries[written - 1]
     if (last !== undefined && generation === log.generation) {
-      log.writtenTo(segment, last.position + last.batch.length, last.endOffset)
+      const writtenBytes = last.position + last.batch.length
+      segment.unsyncedBytes += writtenBytes - first.position
+      log.writtenTo(segment, writtenBytes, last.endOffset)
       this.#options.onProgress()
     }
     if (written < entries.length) return this.#refuse(log)
+    if (segment.unsyncedBytes >= UNSYNCED_BYTES) {
+      segment.unsyncedBytes = 0
+      await this.#deps.files.sync(this.#deps.segmentFiles.path(log, segment.baseOffset, 'log'))
+    }
     if (segment !== log.segments.at(-1) && segment.writtenBytes === segment.sizeBytes) {
       await this.#deps.segmentFiles.persistIndex(log, segment)
     }

@@ -25,6 +25,8 @@ export class Segment {
   sizeBytes: number
   /** Bytes on disk. */
   writtenBytes: number
+  /** Bytes written since the writer last asked for a sync. */
+  unsyncedBytes = 0
   /** Offset behind the last batch. */
   endOffset: number
   maxTimestampMs: number

@@ -1,0 +1,180 @@
+/** Recovery from journals that no node has written like that: frames by hand. */
+import { expect, test } from 'vitest'
+import type { TopicId } from '../../src/core/ids.ts'
+import { stampBatch } from '../../src/core/record-batch.ts'
+import { writeCheckpoint } from '../../src/storage/checkpoint.ts'
+import { DataDirectory } from '../../src/storage/data-directory.ts'
+import { Journal } from '../../src/storage/journal.ts'
+import {
+  encodeCreation,
+  encodeEpochStart,
+  encodeOffset,
+  FRAME,
+} from '../../src/storage/journal-frames.ts'
+import { LogManager } from '../../src/storage/log-manager.ts'
+import { STORAGE_DEFAULTS } from '../../src/storage/storage-options.ts'
+import {
+  batchOf,
+  DATA,
+  NEVER,
+  ReplicaHarness,
+  recordsOf,
+  SMALL,
+} from '../replication/replica-harness.ts'
+
+const TOPIC_ID = 'a'.repeat(32) as TopicId
+type Frame = readonly [kind: number, logId: number, payload: Uint8Array]
+
+const OPTIONS = {
+  ...STORAGE_DEFAULTS,
+  ...SMALL,
+  dataDirectory: DATA,
+  clusterId: 'test-cluster',
+  nodeId: 1,
+}
+
+const create: Frame = [
+  FRAME.create,
+  1,
+  encodeCreation({ topicId: TOPIC_ID, topicName: 't', partition: 0, flush: 'commit' }),
+]
+
+function records(baseOffset: number, count: number, leaderEpoch = 0): Frame {
+  const batch = batchOf(Array.from({ length: count }, (_, i) => `${baseOffset + i}/${leaderEpoch}`))
+  stampBatch(batch, { baseOffset, leaderEpoch })
+  return [FRAME.append, 1, batch]
+}
+
+const truncate = (endOffset: number): Frame => [FRAME.truncate, 1, encodeOffset(endOffset)]
+const logStart = (startOffset: number): Frame => [FRAME.logStart, 1, encodeOffset(startOffset)]
+const epochStart = (leaderEpoch: number, startOffset: number): Frame => [
+  FRAME.epochStart,
+  1,
+  encodeEpochStart(leaderEpoch, startOffset),
+]
+
+/** A new folder whose journal has these frames, opened as by a node that starts. */
+async function recovered(frames: readonly Frame[]) {
+  const harness = new ReplicaHarness()
+  const { fileSystem } = harness
+  const deps = { fileSystem, clock: harness.clock, random: harness.random, logger: harness.logger }
+  const directory = await DataDirectory.open(deps, {
+    path: DATA,
+    clusterId: 'test-cluster',
+    nodeId: 1,
+    mustExist: false,
+  })
+  const journal = await Journal.open(deps, { ...SMALL.journal, directory: `${DATA}/journal` })
+  const position = journal.start()
+  await writeCheckpoint(fileSystem, DATA, {
+    identity: directory.identity,
+    journal: position,
+    clean: false,
+    nextLogId: 1,
+    logs: [],
+  })
+  for (const [kind, logId, payload] of frames) await journal.append(kind, logId, [payload])
+  await journal.close()
+  await directory.close()
+  const manager = await LogManager.open(deps, OPTIONS, (error) => harness.fatal.push(error))
+  const log = manager.find(TOPIC_ID, 0)
+  const read = async () => {
+    if (log === undefined) return []
+    const range = { offset: log.startOffset, endOffset: log.endOffset, maxBytes: 1e6 }
+    const { batches } = await manager.reader.read(log, range, NEVER)
+    return recordsOf(batches, log.startOffset).map(({ value }) => value)
+  }
+  return { harness, manager, log, read }
+}
+
+test('records behind a gap are not taken for the next ones: the log is damaged', async () => {
+  const { log } = await recovered([create, records(0, 2), records(5, 1)])
+  expect(log?.damage).toBe('records 2 to 4 are missing in the journal')
+  expect(log?.endOffset).toBe(2)
+})
+
+test('a cut explains what was behind it, and what comes then follows it', async () => {
+  const frames = [create, records(0, 2), records(2, 3), truncate(2), records(2, 1, 1)]
+  const { log, read } = await recovered(frames)
+  expect(log?.damage).toBeUndefined()
+  expect(await read()).toEqual(['0/0', '1/0', '2/1'])
+  const gap = await recovered([create, records(0, 2), records(5, 1), truncate(2), records(2, 1, 1)])
+  expect(gap.log?.damage).toBeUndefined()
+  expect(await gap.read()).toEqual(['0/0', '1/0', '2/1'])
+})
+
+test('epochs come back with and without records', async () => {
+  const frames = [create, epochStart(2, 0), records(0, 2, 2), epochStart(7, 2)]
+  const { log } = await recovered(frames)
+  expect(log?.epochs.starts).toEqual([
+    { leaderEpoch: 2, startOffset: 0 },
+    { leaderEpoch: 7, startOffset: 2 },
+  ])
+  const { log: fallen } = await recovered([...frames, records(2, 1, 3)])
+  expect(fallen?.damage).toBeDefined()
+})
+
+test('a start beyond the end is damage where nothing may be missing', async () => {
+  const { log } = await recovered([create, records(0, 2), logStart(5)])
+  expect(log?.damage).toBe('records 2 to 4 are missing in the journal')
+  const { log: raised, read } = await recovered([create, records(0, 4), logStart(3)])
+  expect(raised?.startOffset).toBe(3)
+  expect(await read()).toEqual(['3/0'])
+})
+
+test('a batch that is not valid damages its log and no other', async () => {
+  const [, , batch] = records(0, 1)
+  const broken = batch.slice()
+  broken[65] = (broken[65] as number) ^ 1
+  const other: Frame = [
+    FRAME.create,
+    2,
+    encodeCreation({ topicId: TOPIC_ID, topicName: 't', partition: 1, flush: 'commit' }),
+  ]
+  const [kind, , intact] = records(0, 1)
+  const { log, manager } = await recovered([
+    create,
+    other,
+    [FRAME.append, 1, broken],
+    [kind, 2, intact],
+  ])
+  expect(log?.damage).toMatch(/not valid/)
+  expect(manager.find(TOPIC_ID, 1)).toMatchObject({ damage: undefined, endOffset: 1 })
+})
+
+test('a deleted log is gone, whatever the journal holds of it', async () => {
+  const { log } = await recovered([create, records(0, 3), [FRAME.delete, 1, new Uint8Array(0)]])
+  expect(log).toBeUndefined()
+})
+
+test('a frame of a newer version stops the start', async () => {
+  await expect(recovered([create, [99, 1, new Uint8Array(3)]])).rejects.toThrow(/newer Curlew/)
+})
+
+test('files are no longer than their logs after a recovery', async () => {
+  const harness = new ReplicaHarness({ maxUnwrittenBytes: 1000 })
+  const topicId = harness.metadata.put('t', { segmentBytes: 2000 })
+  const manager = await harness.open()
+  for (let i = 0; i < 12; i++) {
+    const [answer] = manager.append(
+      [{ topicId, partition: 0, acks: -1, batch: batchOf([`${i}:${'x'.repeat(200)}`]) }],
+      NEVER,
+    )
+    await answer
+  }
+  harness.kill()
+  // The journal loses its end: the segments have more than is left of it.
+  const file = await harness.fileSystem.open(`${DATA}/journal/0`, 'create')
+  await file.writeAt([new Uint8Array((await file.sizeBytes()) - 8 * 4096)], 8 * 4096)
+  await file.close()
+  const again = await harness.open()
+  const log = again.storage.find(topicId, 0)
+  expect(log?.endOffset).toBeGreaterThan(0)
+  expect(log?.endOffset).toBeLessThan(12)
+  const directory = `${DATA}/logs/t-0.${topicId}`
+  const names = (await harness.fileSystem.list(directory)).filter((name) => name.endsWith('.log'))
+  const sizes = names.map((name) => harness.fileSystem.contents(`${directory}/${name}`).length)
+  expect(sizes).toEqual(
+    log?.segments.filter(({ sizeBytes }) => sizeBytes > 0).map(({ sizeBytes }) => sizeBytes),
+  )
+})
