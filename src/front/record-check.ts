@@ -61,11 +61,9 @@ export class RecordCheck {
 
   /** @throws ServiceError `invalid-record` with the faults that were met */
   finish(): void {
-    const { length } = this.#faults
-    if (length === 0) return
-    const detail =
-      length === 1 ? 'a record of the request is not valid' : `${length} records are not valid`
-    throw new ServiceError('invalid-record', detail, {
+    const [first] = this.#faults
+    if (first === undefined) return
+    throw new ServiceError('invalid-record', `${first.pointer} ${first.detail}`, {
       errors: this.#faults.slice(0, FAULTS_LISTED),
     })
   }

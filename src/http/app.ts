@@ -78,6 +78,8 @@ const HTTP_SERVER = {
   /** For the headers. Bodies are watched by their reader, as uploads and streams may last. */
   headersTimeout: 30_000,
   requestTimeout: 0,
+  /** Node would refuse its lack without a body; the entrance does it with a problem document. */
+  requireHostHeader: false,
   connectionsCheckingInterval: 5_000,
   noDelay: true,
   /** Finds dead peers of connections on which the server only waits. */
@@ -151,6 +153,8 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
   connections.attach(app.server)
   // Without a listener Node asks for every body, also those that are refused by their headers.
   app.server.on('checkContinue', (request, response) => app.routing(request, response))
+  // Other expectations may be ignored (RFC 9110, section 10.1.1); Node would refuse them without a body.
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response))
   registerSchemas(app, Problem)
   return app
 }

@@ -130,7 +130,9 @@ export class BodyReader {
 
 /** The server leaves `Expect: 100-continue` to us, so that a refused body is never sent. */
 function continueIfExpected(request: FastifyRequest): void {
-  if (request.raw.headers.expect !== undefined) request.response.writeContinue()
+  if (request.raw.headers.expect?.toLowerCase() === '100-continue') {
+    request.response.writeContinue()
+  }
 }
 
 /** Leaving the loop early must not destroy the connection: the answer is still to be sent. */

@@ -35,6 +35,7 @@ const ALLOWED_HEADERS = [
   'Producer-Id',
   'Producer-Seq',
   'Record-Key',
+  'Record-Key-Base64',
   'Record-Timestamp',
   'Request-Id',
   'Traceparent',
@@ -46,6 +47,7 @@ const RECORD_HEADERS_MAX = 100
 
 /** Answer headers that a page may see; `*`, for requests without credentials, is `Record-Header-<name>`. */
 const EXPOSED_HEADERS = [
+  'Accept-Encoding',
   'Allow',
   'Content-Encoding',
   'Content-Length',
@@ -55,10 +57,14 @@ const EXPOSED_HEADERS = [
   'Link',
   'Location',
   'Producer-Partition',
+  'Record-Headers-Omitted',
   'Record-Key',
+  'Record-Key-Base64',
   'Record-Offset',
   'Record-Partition',
   'Record-Timestamp',
+  'Record-Tombstone',
+  'Record-Topic',
   'Request-Id',
   'Retry-After',
   'Server-Timing',

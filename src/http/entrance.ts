@@ -2,6 +2,7 @@
  * What happens to every request before its route sees it, in one synchronous hook: it is counted
  * and named, and refused if the server drains, is full, or a browser may not do this.
  */
+import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ServiceError } from '../lib/service-error.ts'
 import type { BrowserRules } from './browser-rules.ts'
@@ -38,7 +39,7 @@ export class Entrance {
     request.response = reply.raw
     reply.header('request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')
-    const refusal = browserRules.check(raw, reply) ?? this.#noRoom(request, reply)
+    const refusal = browserRules.check(raw, reply) ?? malformed(raw) ?? this.#noRoom(request, reply)
     if (refusal !== undefined) {
       done(refusal)
       return
@@ -64,5 +65,20 @@ export class Entrance {
     return OPERATIONS.has(request.url)
       ? undefined
       : new ServiceError('draining', 'the node is shutting down')
+  }
+}
+
+/** What Node and the router let pass, though it is not what HTTP allows. */
+function malformed({ headers, httpVersion, url = '' }: IncomingMessage): ServiceError | undefined {
+  if (headers.host === undefined && httpVersion === '1.1') {
+    return new ServiceError('malformed-request', 'a request in HTTP/1.1 must name its Host')
+  }
+  if (!url.includes('%')) return undefined
+  try {
+    decodeURIComponent(url)
+    return undefined
+  } catch {
+    // The router would take the escape itself for the text.
+    return new ServiceError('malformed-request', 'the query is not percent-encoded UTF-8')
   }
 }

@@ -15,6 +15,12 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_MAX_PARAM_LENGTH: 'invalid-parameter',
 }
 
+/** Where the framework's own words say nothing. */
+const DETAILS: Partial<Record<ErrorCode, string>> = {
+  'invalid-parameter': 'a part of the path is too long',
+  'unsupported-media-type': 'the content-type is not a media type',
+}
+
 export interface ErrorAnswersDeps {
   readonly logger: Logger
   readonly requestEnd: RequestEnd
@@ -78,7 +84,7 @@ function toServiceError(error: unknown): ServiceError {
   >
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
     const known = FRAMEWORK_CODES[String(code)] ?? 'malformed-request'
-    return new ServiceError(known, String(message), { cause: error })
+    return new ServiceError(known, DETAILS[known] ?? String(message), { cause: error })
   }
   return new ServiceError('internal-error', 'something broke in the server', { cause: error })
 }

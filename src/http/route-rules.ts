@@ -40,7 +40,7 @@ export function applyRouteRules(
   if (config?.optionalBody === true) {
     assert(route.preValidation === undefined, `${route.url} has a preValidation hook of its own`)
     route.preValidation = (request, _reply, done) => {
-      request.body ??= {}
+      if (request.body === undefined) request.body = {}
       done()
     }
   }

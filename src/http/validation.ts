@@ -90,10 +90,19 @@ function escapePointer(name: string): string {
 function explain(error: FastifySchemaValidationError): string {
   if (error.keyword === 'additionalProperties') return 'is not known here'
   if (error.keyword === 'required') return 'is missing'
+  if (error.keyword === 'pattern') return outOfPattern(error)
+  if (error.keyword === 'not') return 'has a value that is not allowed'
   if (error.keyword === 'enum' && Array.isArray(error.params['allowedValues'])) {
     return `must be one of ${error.params['allowedValues'].join(', ')}`
   }
   return error.message ?? 'is not valid'
+}
+
+/** The description, where there is one, says in words what the pattern says. */
+function outOfPattern(error: FastifySchemaValidationError): string {
+  const { parentSchema } = error as unknown as ErrorObject
+  const description: unknown = parentSchema?.['description']
+  return typeof description === 'string' ? `must be ${description}` : (error.message ?? '')
 }
 
 function unknownName(error: FastifySchemaValidationError): ServiceError {

@@ -137,6 +137,7 @@ export const TopicListQuery = Type.Object(
 export const TopicParams = Type.Object({
   topic: Type.String({
     pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,249}$',
-    description: 'Name of the topic; a leading `__` is reserved.',
+    description:
+      '1 to 249 of `A-Z a-z 0-9 . _ -`, but not `.` or `..`; a leading `__` is reserved.',
   }),
 })

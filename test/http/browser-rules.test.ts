@@ -111,6 +111,7 @@ describe('preflight', () => {
       'Idempotency-Key',
       'If-Match',
       'Record-Key',
+      'Record-Key-Base64',
       'Record-Timestamp',
       'Producer-Id',
       'Traceparent',

@@ -4,6 +4,8 @@ import { partitionKey } from '../../src/core/ids.ts'
 import { topicImage } from '../front/topics.ts'
 import type { FrontAppOptions } from './front-app.ts'
 import { frontApp } from './front-app.ts'
+import { RawSocket } from './raw-socket.ts'
+import { listen } from './test-app.ts'
 
 const one = topicImage('one', 1)
 const six = topicImage('six', 6)
@@ -100,6 +102,47 @@ describe('publish', () => {
     expect(record.headers['record-key-base64']).toBe(headers['record-key-base64'])
     const bad = await curlew.publish('one', 'v', { headers: { 'record-key-base64': '?' } })
     expect(bad.json()).toMatchObject({ code: 'invalid-parameter' })
+  })
+
+  test.each([
+    [['Record-Header-A', '1', 'record-header-a', '2'], 'record-header-a'],
+    [['Record-Key', 'a', 'Record-Key', 'b'], 'record-key'],
+    [['Record-Header-', 'x'], 'record-header-'],
+    [['Record-Timestamp', '1969-12-31T23:59:59Z'], 'Record-Timestamp'],
+    [['Record-Timestamp', 'yesterday'], 'Record-Timestamp'],
+  ])('refuses headers %j of a record', async (rawHeaders, pointer) => {
+    await using curlew = await setUp()
+    const socket = await RawSocket.open(await listen(curlew.app))
+    const lines = rawHeaders.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('')
+    socket.write(
+      `POST /v1/topics/one/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n${lines}\r\nv`,
+    )
+    const text = await socket.until(/traceId/)
+    expect(text).toMatch(/^HTTP\/1\.1 400 /)
+    expect(text).toContain(`"pointer":"${pointer}"`)
+    expect(curlew.storage.calls).toEqual([])
+    socket.destroy()
+  })
+
+  test('says of a record that is not valid what is wrong with it', async () => {
+    await using curlew = await setUp()
+    const headers = { 'Record-Timestamp': '2099-01-01T00:00:00Z' }
+    const answer = await curlew.publish('one', 'v', { headers })
+    expect(answer.json()).toMatchObject({
+      code: 'invalid-record',
+      detail: 'Record-Timestamp must not lie more than an hour in the future',
+    })
+  })
+
+  test('takes no key that is not UTF-8 for the text of its escape', async () => {
+    await using curlew = await setUp()
+    const answer = await curlew.app.inject({
+      method: 'POST',
+      url: '/v1/topics/one/publish?key=%FF',
+      payload: 'v',
+    })
+    expect(answer.json()).toMatchObject({ code: 'malformed-request', status: 400 })
+    expect(curlew.storage.calls).toEqual([])
   })
 
   test('with If-Match gives the tail for the next one, or the current one', async () => {

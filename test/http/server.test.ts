@@ -40,6 +40,25 @@ describe('what is not HTTP', () => {
     expect(text).toContain(`"code":"${code}"`)
   })
 
+  test('a request without Host is answered with a problem', async () => {
+    app = testApp()
+    const socket = await RawSocket.open(await listen(app))
+    socket.write('GET / HTTP/1.1\r\n\r\n')
+    const text = await socket.until(/traceId/)
+    expect(text).toMatch(/^HTTP\/1\.1 400 /)
+    expect(text).toContain('"code":"malformed-request"')
+    socket.destroy()
+  })
+
+  test('an expectation that nobody knows is ignored', async () => {
+    app = testApp()
+    app.get('/v1/read', () => ({ fine: true }))
+    const socket = await RawSocket.open(await listen(app))
+    socket.write('GET /v1/read HTTP/1.1\r\nHost: localhost\r\nExpect: wonders\r\n\r\n')
+    expect(await socket.until(/fine/)).toMatch(/^HTTP\/1\.1 200 /)
+    socket.destroy()
+  })
+
   test('a line break in a header never reaches the answer', async () => {
     app = testApp()
     const socket = await RawSocket.open(await listen(app))

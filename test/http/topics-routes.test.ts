@@ -122,6 +122,20 @@ describe('topics routes', () => {
     expect((await call('GET', '/v1/topics/orders')).status).toBe(404)
   })
 
+  test('says in words what a name must be, and that no age is 0', async () => {
+    const name = await call('PUT', '/v1/topics/a%20b', {})
+    expect(name.body.detail).toMatch(/^path parameter topic must be 1 to 249 of/)
+    const age = await call('PUT', '/v1/topics/orders', { retentionMs: 0 })
+    expect(age.body.detail).toBe('/retentionMs has a value that is not allowed')
+  })
+
+  test('a body of null names no settings, and is refused', async () => {
+    const headers = { 'content-type': 'application/json' }
+    const request = { method: 'PUT', url: '/v1/topics/orders', headers, payload: 'null' } as const
+    const answer = await app.inject(request)
+    expect(answer.json()).toMatchObject({ code: 'invalid-request', status: 422 })
+  })
+
   test.each(['%20', 'a%2Fb', 'x'.repeat(250), '__internal'])(
     'the name %.20s is refused',
     async (name) => {

@@ -146,8 +146,8 @@ function recordOf(
 function timestampOf(text: string | string[] | undefined): number {
   if (text === undefined) return Number.NaN
   const timestampMs = typeof text === 'string' ? parseTimestamp(text) : Number.NaN
-  if (!Number.isNaN(timestampMs)) return timestampMs
-  const detail = 'must be an RFC 3339 date-time'
+  if (timestampMs >= 0) return timestampMs
+  const detail = 'must be an RFC 3339 date-time, 1970 or later'
   throw new ServiceError('invalid-parameter', `header Record-Timestamp ${detail}`, {
     errors: [{ pointer: 'Record-Timestamp', detail }],
   })

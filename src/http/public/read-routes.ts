@@ -48,6 +48,7 @@ export function readRoutes(app: App, { front }: ReadRoutesDeps): void {
             content: {
               'application/json': { schema: ref(RecordPage) },
               'application/x-ndjson': { schema: LINES },
+              'application/jsonl': { schema: LINES },
             },
           },
           default: ref(Problem),

@@ -4,6 +4,7 @@ import type { RecordHeader } from '../../core/record.ts'
 import { RESERVED_HEADER_PREFIX } from '../../core/record.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 
+const RECORD_PREFIX = 'record-'
 const PREFIX = 'record-header-'
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 /** What a field value may hold (RFC 9110, 5.5), each byte a character; no space at its ends, which would be lost. */
@@ -11,15 +12,24 @@ const FIELD_VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7
 const LETTER_R = 0x72
 const CASE_BIT = 0x20
 
-/** The headers `Record-Header-<name>` of a request; names are lower case, as HTTP does not tell them apart. */
+/**
+ * The headers `Record-Header-<name>` of a request; names are lower case, as HTTP does not tell them apart.
+ * @throws ServiceError `invalid-parameter` for a header of a record that is given twice, or has no name
+ */
 export function recordHeadersOf(rawHeaders: readonly string[]): RecordHeader[] {
   const headers: RecordHeader[] = []
+  const seen: string[] = []
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
     // Hardly any header begins with an R.
-    if ((name.charCodeAt(0) | CASE_BIT) !== LETTER_R || name.length <= PREFIX.length) continue
+    if ((name.charCodeAt(0) | CASE_BIT) !== LETTER_R) continue
     const lower = name.toLowerCase()
+    if (!lower.startsWith(RECORD_PREFIX)) continue
+    // Node would join the two values to one that nobody sent.
+    if (seen.includes(lower)) throw badHeader(lower, 'is given twice')
+    seen.push(lower)
     if (!lower.startsWith(PREFIX)) continue
+    if (lower.length === PREFIX.length) throw badHeader(lower, 'names no header of the record')
     headers.push({
       name: lower.slice(PREFIX.length),
       value: fieldBytes(rawHeaders[i + 1] as string),
@@ -58,7 +68,11 @@ export function recordKeyOf(headers: NodeJS.Dict<string | string[]>): Buffer | u
   if (typeof encoded !== 'string') return undefined
   const bytes = Buffer.from(encoded, 'base64')
   if (bytes.toString('base64') === encoded) return bytes
-  throw new ServiceError('invalid-parameter', 'header Record-Key-Base64 is not base64', {
-    errors: [{ pointer: 'Record-Key-Base64', detail: 'must be base64, with padding' }],
+  throw badHeader('Record-Key-Base64', 'must be base64, with padding')
+}
+
+function badHeader(name: string, detail: string): ServiceError {
+  return new ServiceError('invalid-parameter', `header ${name} ${detail}`, {
+    errors: [{ pointer: name, detail }],
   })
 }
