@@ -195,3 +195,45 @@ test('batches larger than any buffer are written and read back, from memory and 
   expect(valuesOf(await readAll(manager, topicId))).toEqual(values)
   expect(valuesOf(await readAll(manager, topicId, 2))).toEqual(values.slice(2))
 })
+
+test('what comes in the very turn in which the journal refuses is not built on what it refused', async () => {
+  let refused = 0
+  let taken = 0
+  for (let microtasks = 1; microtasks < 120; microtasks++) {
+    const roomy = {
+      maxUnwrittenBytes: 1_000_000,
+      memoryBytes: 1_000_000,
+      maxJournalBytes: 1_000_000,
+    }
+    const harness = new ReplicaHarness(roomy)
+    const topicId = harness.metadata.put('t', {}, 2)
+    const manager = await harness.open()
+    // There is space for one more journal file, which takes some of the large ones.
+    harness.fileSystem.quotaBytes = harness.fileSystem.usedBytes
+    for (let i = 0; i < 11; i++) await append(manager, topicId, ['x'.repeat(3000)])
+    const large = manager.append(
+      Array.from({ length: 10 }, (_, i) =>
+        request(topicId, ['y'.repeat(14_000)], { partition: i % 2 }),
+      ),
+      NEVER,
+    )
+    for (let i = 0; i < microtasks; i++) await Promise.resolve()
+    const small = manager.append(
+      [0, 1].map((partition) => request(topicId, ['z'], { partition })),
+      NEVER,
+    )
+    const results = await harness.clock.run(Promise.all([...large, ...small]))
+    const kept = [0, 1].map((partition) => manager.offsets(topicId, partition).highWatermark)
+    harness.fileSystem.quotaBytes = Number.POSITIVE_INFINITY
+    harness.crash()
+    const again = await harness.open()
+    for (const partition of [0, 1]) {
+      expect(again.storage.find(topicId, partition)?.damage, `after ${microtasks}`).toBeUndefined()
+      expect(again.offsets(topicId, partition).highWatermark).toBe(kept[partition])
+    }
+    refused += results.filter((result) => !result.ok && result.code === 'disk-full').length
+    taken += results.filter((result) => result.ok).length
+    expect(results.filter((result) => !result.ok && result.code !== 'disk-full')).toEqual([])
+  }
+  expect([refused > 120, taken > 0]).toEqual([true, true])
+})
