@@ -210,7 +210,9 @@ export class Journal {
     if (this.#closing === undefined) {
       this.#closing = Promise.withResolvers<void>()
       this.#sealTimer?.cancel()
-      if (this.#index === undefined || this.#failure !== undefined) this.#closing.resolve()
+      // Nothing written yet: the checkpoint may still count on what a seal would overwrite.
+      const isUnused = this.#groupSequence === 0 && !this.#writing
+      if (isUnused || this.#failure !== undefined) this.#closing.resolve()
       else {
         this.#sealDue = GROUP_KIND.closeSeal
         this.#wake()

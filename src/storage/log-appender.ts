@@ -138,12 +138,15 @@ export class LogAppender {
   /** Resolves when all that was journaled so far is settled: to false if some of it was refused. */
   async journaled(): Promise<boolean> {
     this.settleRefusals()
+    const group = this.#lastGroup
     try {
-      await this.#lastGroup
+      await group
       return true
     } catch (error) {
-      if (isDiskFull(error)) return false
-      throw error
+      if (!isDiskFull(error)) throw error
+      // Taken back once, it is not to be waited for again: whoever asks next would ask for ever.
+      if (this.#lastGroup === group) this.#lastGroup = Promise.resolve()
+      return false
     }
   }
 
