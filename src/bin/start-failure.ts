@@ -1,10 +1,17 @@
 /** Says in one line why the program cannot start, where the reason lies outside of it. */
 import type { Config } from '../config.ts'
 
+/** Errors whose message is meant for whoever starts the program. */
+const SAID_IN_WORDS: ReadonlySet<string> = new Set([
+  'DamagedStoreError',
+  'DataDirectoryError',
+  'StoreRefusedError',
+])
+
 /** Undefined for what only a stack trace explains. */
 export function explainFailure(error: unknown, { host, port, data }: Config): string | undefined {
   if (!(error instanceof Error)) return undefined
-  if (error.name === 'DataDirectoryError') return error.message
+  if (SAID_IN_WORDS.has(error.name)) return error.message
   const { code, syscall } = error as NodeJS.ErrnoException
   const address = `${host}:${port}`
   if (syscall === 'listen' || syscall === 'getaddrinfo') {

@@ -9,7 +9,7 @@ import type { SQLOutputValue, StatementSync } from 'node:sqlite'
 import { DatabaseSync } from 'node:sqlite'
 import { crc32c } from '../lib/crc32c.ts'
 import type { Entry } from './metadata-store.ts'
-import { DamagedStoreError } from './metadata-store.ts'
+import { DamagedStoreError, StoreRefusedError } from './metadata-store.ts'
 
 export interface StoredEntry extends Entry {
   /** '' for none. */
@@ -68,7 +68,7 @@ export class EmbeddedDatabase {
   #entries: number
   #digest: number
 
-  /** @throws DamagedStoreError; Error when the file is in use, foreign, newer or missing */
+  /** @throws DamagedStoreError, also when the file is foreign or missing; StoreRefusedError when it is in use, or newer */
   static open(options: DatabaseOptions): EmbeddedDatabase {
     const database = new DatabaseSync(options.path, { timeout: 0 })
     try {
@@ -213,7 +213,7 @@ function prepareFile(database: DatabaseSync, options: DatabaseOptions): void {
   } else if (applicationId !== APPLICATION_ID) {
     throw damaged(path, 'it is not a metadata store of Curlew')
   } else if (version !== SCHEMA_VERSION) {
-    throw new Error(
+    throw new StoreRefusedError(
       `the metadata store ${path} has layout ${version}; this version reads layout ${SCHEMA_VERSION}`,
     )
   }
@@ -267,7 +267,10 @@ export function sqliteCode(error: unknown): number | undefined {
 function explain(error: unknown, path: string): unknown {
   switch (sqliteCode(error)) {
     case SQLITE.busy:
-      return new Error(`the metadata store ${path} is in use by another process`, { cause: error })
+      return new StoreRefusedError(
+        `another process uses the metadata store ${path}: stop it, or use another data folder`,
+        { cause: error },
+      )
     // A statement that no longer fits the tables: what they are made of was altered.
     case SQLITE.error:
     case SQLITE.corrupt:

@@ -53,7 +53,7 @@ export class EmbeddedStore implements MetadataStore {
 
   /**
    * Takes the file for this process alone and reads all of it. The folder must exist.
-   * @throws DamagedStoreError; Error when the file is in use, foreign, newer or missing
+   * @throws DamagedStoreError, also when the file is foreign or missing; StoreRefusedError when it is in use, or newer
    */
   static open(deps: EmbeddedStoreDeps, options: EmbeddedStoreOptions): EmbeddedStore {
     const database = EmbeddedDatabase.open(options)

@@ -63,6 +63,11 @@ export class DamagedStoreError extends Error {
   override readonly name = 'DamagedStoreError'
 }
 
+/** The store cannot be opened as things are; the message says why and what to do. */
+export class StoreRefusedError extends Error {
+  override readonly name = 'StoreRefusedError'
+}
+
 export interface MetadataStore {
   /** Most compares, and most writes (puts and removals together), that one transaction may have. */
   readonly maxOperations: number

@@ -49,12 +49,13 @@ describe('a start that fails', () => {
     expect(reason).not.toContain('\n')
   })
 
-  test('because of the data folder says what the storage said', () => {
-    const error = Object.assign(new Error('another process uses /d'), {
-      name: 'DataDirectoryError',
-    })
-    expect(explainFailure(error, config)).toBe('another process uses /d')
-  })
+  test.each(['DataDirectoryError', 'DamagedStoreError', 'StoreRefusedError'])(
+    'by a %s says what the storage said',
+    (name) => {
+      const error = Object.assign(new Error('another process uses /d'), { name })
+      expect(explainFailure(error, config)).toBe('another process uses /d')
+    },
+  )
 
   test('by a fault of ours keeps its stack', () => {
     expect(explainFailure(new TypeError('x is undefined'), config)).toBeUndefined()

@@ -105,9 +105,9 @@ describe('EmbeddedStore', () => {
 
   test('a second opening is refused while the first lasts', async () => {
     const first = open()
-    expect(() => open()).toThrow('in use')
+    expect(() => open()).toThrow('another process uses')
     await first.transact({ compare: [], put: [{ key: '/a', value: '1' }] })
-    expect(() => open()).toThrow('in use')
+    expect(() => open()).toThrow('another process uses')
     await first.close()
     expect(await open().get('/a')).toMatchObject({ value: '1' })
   })

@@ -98,6 +98,7 @@ describe('what is in use', () => {
     const args = ['standalone', `--port=${await freePort()}`, `--data=${server.dataDirectory}`]
     const { code, stderr, stdout } = await runCurlew(args)
     expect(code).toBeGreaterThan(0)
+    expect(stderr).toMatch(/^curlew: another process uses .+\n$/)
     expect(stdout + stderr).toContain(server.dataDirectory)
     const again = await call(server.baseUrl, 'POST', '/v1/topics/t/publish', { body: 'y' })
     expect(again.status).toBe(201)
