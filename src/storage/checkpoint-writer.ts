@@ -127,6 +127,20 @@ export class CheckpointWriter {
     await fileSystem.syncDirectory(log.directory)
   }
 
+  /** Makes durable what was written of the log and the names that lead there, whoever else is at it. */
+  async secure(log: PartitionLog): Promise<void> {
+    const { fileSystem } = this.#deps
+    try {
+      await this.syncLog(log)
+      if (!log.directoryMade || log.deleted) return
+      await fileSystem.syncDirectory(log.directory)
+      await fileSystem.syncDirectory(this.#options.logsDirectory)
+    } catch (error) {
+      this.#options.onFatal(error)
+      throw error
+    }
+  }
+
   /** No more by itself; one that runs is waited for. */
   async close(): Promise<void> {
     this.#closed = true

@@ -40,6 +40,11 @@ export class LogAppender {
     this.#deps = deps
   }
 
+  /** The largest batch that the journal takes. */
+  get maxBatchBytes(): number {
+    return this.#deps.journal.maxPayloadBytes
+  }
+
   /**
    * Takes in a stamped batch that continues the log; `durableEnd` tells when it is safe.
    * @throws ServiceError `disk-full`, `overloaded`, `draining`; nothing was taken in then
@@ -85,7 +90,10 @@ export class LogAppender {
     const lost = () => {
       log.registered = false
     }
-    this.#insist(log, FRAME.create, payload, register, lost).catch(() => undefined)
+    const created = this.#insist(log, FRAME.create, payload, register, lost)
+    // Records that are in no journal must not be promised before recovery would know their log.
+    const done = log.flush === 'os' ? this.#hold(log, created) : created
+    done.catch(() => undefined)
   }
 
   /** Resolves when the deletion is durable. */
@@ -125,14 +133,16 @@ export class LogAppender {
     log.flush = flush
     this.#deps.checkpoints().note(log)
     const noted = this.#insist(log, FRAME.flush, encodeFlush(flush))
-    if (flush === 'os') {
-      this.#deps.writer.note(log)
-      return
-    }
-    const synced = Promise.all([noted, this.#deps.checkpoints().syncLog(log)]).then(() => undefined)
-    log.transition = synced
-    await synced
-    log.transition = undefined
+    if (flush === 'os') this.#deps.writer.note(log)
+    const secured = flush === 'os' ? undefined : this.#deps.checkpoints().secure(log)
+    await this.#hold(log, Promise.all([noted, secured]))
+  }
+
+  /** Promises nothing more of the log until `ready`; never again if that fails. */
+  async #hold(log: PartitionLog, ready: Promise<unknown>): Promise<void> {
+    log.hold()
+    await ready
+    if (!log.deleted) log.release()
   }
 
   /** Resolves when all that was journaled so far is settled: to false if some of it was refused. */
@@ -158,7 +168,7 @@ export class LogAppender {
     disk.noteFull()
     for (const log of [...this.#outstanding.keys()]) {
       this.#outstanding.delete(log)
-      if (log.flush === 'commit' && !log.deleted) log.refuseUndurable()
+      if (log.flush === 'commit' && !log.deleted) log.refuseUnkept()
     }
   }
 
@@ -183,19 +193,7 @@ export class LogAppender {
     const outstanding: Outstanding = { group, endOffset: log.endOffset }
     this.#outstanding.set(log, outstanding)
     group.then(
-      () => {
-        if (this.#outstanding.get(log) === outstanding) this.#outstanding.delete(log)
-        if (log.transition === undefined) this.#durable(log, outstanding.endOffset)
-        else {
-          const { generation } = log
-          log.transition.then(
-            () => {
-              if (generation === log.generation) this.#durable(log, outstanding.endOffset)
-            },
-            () => undefined,
-          )
-        }
-      },
+      () => this.#journaledTo(log, outstanding),
       (error: unknown) => {
         if (isDiskFull(error)) this.settleRefusals()
         else this.#deps.onFatal(error)
@@ -203,9 +201,10 @@ export class LogAppender {
     )
   }
 
-  #durable(log: PartitionLog, endOffset: number): void {
+  #journaledTo(log: PartitionLog, outstanding: Outstanding): void {
+    if (this.#outstanding.get(log) === outstanding) this.#outstanding.delete(log)
     if (log.deleted) return
-    log.durableTo(endOffset)
+    log.keep(outstanding.endOffset)
     this.#deps.writer.note(log)
   }
 

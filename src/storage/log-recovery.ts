@@ -184,7 +184,7 @@ export class LogRecovery {
     }
     this.#suspects.delete(log)
     log.append(payload.slice(), this.#deps.nowMs())
-    log.durableTo(log.endOffset)
+    log.keep(log.endOffset)
     this.#deps.writer.note(log)
     return this.#deps.memory.pinnedBytes > this.#maxUnwrittenBytes ? this.#drain() : undefined
   }
@@ -262,6 +262,6 @@ export class LogRecovery {
   }
 
   async #drain(): Promise<void> {
-    for (const log of this.#changed) await this.#deps.writer.flush(log, log.durableEnd)
+    for (const log of this.#changed) await this.#deps.writer.flush(log, log.keptEnd)
   }
 }

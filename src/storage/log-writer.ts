@@ -64,7 +64,7 @@ export class LogWriter {
     this.#pump()
   }
 
-  /** Has all below `endOffset`, which must be durable, written; waits while the disk is full. */
+  /** Has all below `endOffset`, which must be in the journal unless none is used, written; waits while the disk is full. */
   async flush(log: PartitionLog, endOffset: number): Promise<void> {
     while (log.writtenEnd < Math.min(endOffset, log.endOffset) && !log.deleted) {
       const isWritten = await (this.#running.get(log) ?? this.#begin(log))
@@ -106,7 +106,7 @@ export class LogWriter {
   }
 
   #writable(log: PartitionLog): TailEntry[] {
-    return log.tail.unwritten(log.flush === 'os' ? log.endOffset : log.durableEnd, CHUNK_BYTES)
+    return log.tail.unwritten(log.flush === 'os' ? log.endOffset : log.keptEnd, CHUNK_BYTES)
   }
 
   /** Resolves to whether the next batches of the log were written; false if there is no space. */
@@ -126,7 +126,7 @@ export class LogWriter {
   async #write(log: PartitionLog): Promise<boolean> {
     const entries = this.#writable(log)
     const first = entries[0]
-    assert(first !== undefined, 'only durable batches are written')
+    assert(first !== undefined, 'only batches that are in the journal are written')
     const segment = log.segmentOf(first.baseOffset)
     assert(segment?.baseOffset === first.segmentBase, 'an unwritten batch has its segment')
     const { generation } = log

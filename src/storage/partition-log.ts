@@ -60,8 +60,6 @@ export class PartitionLog {
   directoryUnsynced: boolean = false
   /** Its creation is in the journal, so that records may follow. */
   registered: boolean = true
-  /** Set while records that were only promised as written are being synced: until then no more is promised. */
-  transition: Promise<void> | undefined
   /** Told whenever `durableEnd` has grown. */
   onDurable: (durableEnd: number) => void = () => undefined
   /** Told when records from `endOffset` on were refused after all, for want of space. */
@@ -71,6 +69,8 @@ export class PartitionLog {
   #startOffset: number
   #endOffset: number
   #durableEnd: number
+  #keptEnd: number
+  #holds = 0
   #highWatermark: number
   #generation = 0
 
@@ -99,6 +99,7 @@ export class PartitionLog {
     this.#startOffset = state.startOffset
     this.#endOffset = state.endOffset
     this.#durableEnd = state.endOffset
+    this.#keptEnd = state.endOffset
     this.#highWatermark = state.highWatermark
     this.epochs = state.epochs
   }
@@ -120,6 +121,11 @@ export class PartitionLog {
   /** Everything below it outlives the node, as the flush mode promises it. */
   get durableEnd(): number {
     return this.#durableEnd
+  }
+
+  /** Everything below it is in the journal or in its segment: it may be promised soon, and is not taken back. */
+  get keptEnd(): number {
+    return this.#keptEnd
   }
 
   /** Everything below it is in its segment, synced or not. */
@@ -197,7 +203,7 @@ export class PartitionLog {
     active.writtenBytes = active.sizeBytes
     this.epochs.begin(batch.leaderEpoch, this.#endOffset)
     this.#endOffset = batch.endOffset
-    this.#durableEnd = batch.endOffset
+    this.keep(batch.endOffset)
   }
 
   /** Begins a new segment at the end of the log, unless the active one is empty. */
@@ -220,12 +226,27 @@ export class PartitionLog {
     }
   }
 
-  /** Everything below `endOffset` is durable now. */
-  durableTo(endOffset: number): void {
-    if (endOffset <= this.#durableEnd) return
-    assert(endOffset <= this.#endOffset, 'more is durable than the log holds')
-    this.#durableEnd = endOffset
-    this.onDurable(endOffset)
+  /** Everything below `endOffset` is in the journal or in its segment now, and durable unless that is held back. */
+  keep(endOffset: number): void {
+    assert(endOffset <= this.#endOffset, 'more is kept than the log holds')
+    this.#keptEnd = Math.max(this.#keptEnd, endOffset)
+    if (this.#holds === 0) this.#promise()
+  }
+
+  /** No more becomes durable until as many calls of `release`: what recovery goes by is not yet certain. */
+  hold(): void {
+    this.#holds++
+  }
+
+  release(): void {
+    assert(this.#holds > 0, 'nothing is held back')
+    if (--this.#holds === 0) this.#promise()
+  }
+
+  #promise(): void {
+    if (this.#keptEnd <= this.#durableEnd) return
+    this.#durableEnd = this.#keptEnd
+    this.onDurable(this.#durableEnd)
   }
 
   /** Everything below `offset` is committed now; it never falls. */
@@ -239,7 +260,7 @@ export class PartitionLog {
   writtenTo(segment: Segment, position: number, endOffset: number): void {
     segment.writtenBytes = position
     this.tail.markWritten(endOffset)
-    if (this.flush === 'os') this.durableTo(endOffset)
+    if (this.flush === 'os') this.keep(endOffset)
   }
 
   /**
@@ -259,14 +280,15 @@ export class PartitionLog {
     this.#endOffset = endOffset
     // An empty log has nothing that could be lost.
     this.#durableEnd = place === undefined ? endOffset : Math.min(this.#durableEnd, endOffset)
+    this.#keptEnd = place === undefined ? endOffset : Math.min(this.#keptEnd, endOffset)
   }
 
-  /** Cuts what is not durable, all of which is still in memory: the disk had no room for it. */
-  refuseUndurable(): void {
-    const endOffset = this.#durableEnd
+  /** Cuts what is neither in the journal nor written, all of which is in memory: the disk had no room for it. */
+  refuseUnkept(): void {
+    const endOffset = this.#keptEnd
     if (endOffset === this.#endOffset) return
     const entry = this.tail.at(this.tail.find(endOffset))
-    assert(entry?.baseOffset === endOffset, 'what is not durable is in memory')
+    assert(entry?.baseOffset === endOffset, 'what is not kept is in memory')
     const segment = this.segmentOf(endOffset)
     assert(segment?.baseOffset === entry.segmentBase, 'a batch in memory has its segment')
     this.cutEnd(endOffset, { segment, position: entry.position })

@@ -63,7 +63,7 @@ export async function assembleStorage(
     {
       startWritingBytes: options.maxUnwrittenBytes / 2,
       onFatal,
-      onRefused: (log) => log.refuseUndurable(),
+      onRefused: (log) => log.refuseUnkept(),
       onProgress: () => progress.listener(),
     },
   )

@@ -8,6 +8,59 @@ import {
   valuesOf,
 } from '../replication/replica-harness.ts'
 
+/** Lets the test decide when durable writes, or syncs of segments, go on. */
+class Brake {
+  #closed: PromiseWithResolvers<void> | undefined
+
+  constructor(harness: ReplicaHarness) {
+    const { fileSystem } = harness
+    const openDurable = fileSystem.openDurable.bind(fileSystem)
+    fileSystem.openDurable = async (path, sizeBytes) => {
+      const file = await openDurable(path, sizeBytes)
+      const write: typeof file.write = async (parts, position) => {
+        await this.#closed?.promise
+        await file.write(parts, position)
+      }
+      return { ...file, write }
+    }
+  }
+
+  on(): void {
+    this.#closed = Promise.withResolvers()
+  }
+
+  off(): void {
+    this.#closed?.resolve()
+    this.#closed = undefined
+  }
+}
+
+/** Segments are not synced before the returned function is called. */
+function holdSyncs({ fileSystem }: ReplicaHarness): () => void {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const open = fileSystem.open.bind(fileSystem)
+  fileSystem.open = async (path, mode) => {
+    const file = await open(path, mode)
+    if (!path.endsWith('.log')) return file
+    const syncData = async () => {
+      await promise
+      await file.syncData()
+    }
+    return { ...file, syncData }
+  }
+  return resolve
+}
+
+async function isSettled(harness: ReplicaHarness, promise: Promise<unknown>): Promise<boolean> {
+  let settled = false
+  const settle = () => {
+    settled = true
+  }
+  promise.then(settle, settle)
+  await harness.clock.runFor(1)
+  return settled
+}
+
 test('a checkpoint is made after the journal has refused what waited for it', async () => {
   const harness = new ReplicaHarness({ maxUnwrittenBytes: 1e6, memoryBytes: 1e6 })
   const topicId = harness.metadata.put('t')
@@ -46,3 +99,83 @@ test('a start that fails at its first checkpoint leaves the journal to the next 
   const again = await harness.open()
   expect(valuesOf(await readAll(again, topicId))).toEqual(['a'])
 })
+
+test('a checkpoint passes while records that flushed to the operating system are being synced', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t', { flush: 'os' })
+  const manager = await harness.open()
+  const release = holdSyncs(harness)
+  await append(manager, topicId, ['written'])
+  harness.metadata.put('t', { flush: 'commit' })
+  const journaled = append(manager, topicId, ['journaled'])
+  expect(await isSettled(harness, journaled)).toBe(false)
+  const checkpoint = manager.storage.checkpoints.run(false)
+  expect(await isSettled(harness, checkpoint)).toBe(false)
+  release()
+  await checkpoint
+  expect(await journaled).toMatchObject({ ok: true, baseOffset: 1 })
+  expect(harness.fatal).toEqual([])
+})
+
+test('what the journal has is not taken back when it refuses more, even before it is promised', async () => {
+  const harness = new ReplicaHarness({ maxUnwrittenBytes: 1e6, memoryBytes: 1e6 })
+  const topicId = harness.metadata.put('t', { flush: 'os' })
+  const manager = await harness.open()
+  const release = holdSyncs(harness)
+  await append(manager, topicId, ['written'])
+  harness.metadata.put('t', { flush: 'commit' })
+  const journaled = append(manager, topicId, ['journaled'])
+  expect(await isSettled(harness, journaled)).toBe(false)
+  harness.fileSystem.fault = ({ kind }) => (kind === 'durable-open' ? 'ENOSPC' : undefined)
+  const requests = Array.from({ length: 60 }, (_, i) =>
+    request(topicId, [`${i}:${'x'.repeat(3000)}`]),
+  )
+  const more = manager.append(requests, NEVER)
+  expect(await more.at(-1)).toMatchObject({ code: 'disk-full', committed: 'no' })
+  release()
+  expect(await journaled).toMatchObject({ ok: true, baseOffset: 1 })
+  const acknowledged = (await Promise.all(more)).filter(({ ok }) => ok).length
+  harness.crash()
+  const again = await harness.open()
+  const values = valuesOf(await readAll(again, topicId))
+  expect(values.slice(0, 2)).toEqual(['written', 'journaled'])
+  expect(values).toHaveLength(2 + acknowledged)
+})
+
+test.each([
+  ['whose creation', {}],
+  ['whose way to be flushed', { existed: true }],
+])(
+  'nothing is promised of a log %s recovery would not know',
+  async (_, { existed }: { existed?: boolean }) => {
+    const harness = new ReplicaHarness()
+    if (existed) harness.metadata.put('t')
+    const brake = new Brake(harness)
+    const manager = await harness.open()
+    await harness.clock.runFor(100)
+    brake.on()
+    const topicId = harness.metadata.put('t', { flush: 'os' })
+    const appended = append(manager, topicId, ['a'])
+    expect(await isSettled(harness, appended)).toBe(false)
+    brake.off()
+    expect(await appended).toMatchObject({ ok: true })
+    harness.kill()
+    const again = await harness.open()
+    expect(valuesOf(await readAll(again, topicId))).toEqual(['a'])
+  },
+)
+
+test.each([1, 2, 3, 4, 5])(
+  'with the change to flush on commit the names of the files are durable too (%i)',
+  async (seed) => {
+    const harness = new ReplicaHarness({}, seed)
+    const topicId = harness.metadata.put('t', { flush: 'os' })
+    const manager = await harness.open()
+    await append(manager, topicId, ['a'])
+    harness.metadata.put('t', { flush: 'commit' })
+    expect(await append(manager, topicId, ['b'])).toMatchObject({ ok: true })
+    harness.crash()
+    const again = await harness.open()
+    expect(valuesOf(await readAll(again, topicId))).toEqual(['a', 'b'])
+  },
+)
