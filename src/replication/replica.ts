@@ -137,6 +137,10 @@ export class Replica {
    */
   #fault(batch: Uint8Array): Refusal | undefined {
     if (this.log.damage !== undefined) return refuse('partition-damaged', this.log.damage)
+    const limit = this.#appender.maxBatchBytes
+    if (batch.length > limit) {
+      return refuse('body-too-large', `The batch has ${batch.length} bytes.`, { limit })
+    }
     const isValid =
       checkBatch(batch, 0, batch.length) === 'valid' &&
       batchBytes(batch) === batch.length &&

@@ -64,6 +64,17 @@ test('a batch that is not whole is refused before it can be stored', async () =>
   expect(manager.offsets(topicId, 0).logEndOffset).toBe(0)
 })
 
+test('a batch that no journal file could hold is refused', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  expect(await append(manager, topicId, ['x'.repeat(70_000)])).toMatchObject({
+    code: 'body-too-large',
+    committed: 'no',
+  })
+  expect(await append(manager, topicId, ['a'])).toMatchObject({ ok: true, baseOffset: 0 })
+})
+
 test('the leader stamps the time where the topic says so', async () => {
   const harness = new ReplicaHarness()
   const topicId = harness.metadata.put('t', { timestamps: 'append' })
