@@ -52,8 +52,7 @@ export interface CheckpointWriterOptions {
 
 interface Capture {
   readonly log: PartitionLog
-  readonly text: string
-  readonly endOffset: number
+  readonly state: CheckpointedLog
 }
 
 export class CheckpointWriter {
@@ -63,6 +62,7 @@ export class CheckpointWriter {
   readonly #texts = new Map<number, string>()
   /** Below the offset the log is synced, as long as it was not cut since. */
   readonly #synced = new WeakMap<PartitionLog, { generation: number; endOffset: number }>()
+  readonly #forgotten = new WeakSet<PartitionLog>()
   #changed = new Set<PartitionLog>()
   #running: Promise<void> | undefined
   #timer: Timer | undefined
@@ -81,6 +81,8 @@ export class CheckpointWriter {
 
   /** The files of a deleted log are gone, and with them the need to know of it. */
   forget(log: PartitionLog): void {
+    // A checkpoint that is being made may have it.
+    this.#forgotten.add(log)
     this.#changed.delete(log)
     this.#texts.delete(log.identity.logId)
   }
@@ -162,7 +164,9 @@ export class CheckpointWriter {
     const rest = captures.values()
     const settle = async () => {
       for (const capture of rest) {
-        this.#texts.set(capture.log.identity.logId, await this.#settle(capture))
+        const text = JSON.stringify(await this.#settle(capture))
+        const { log } = capture
+        if (!this.#forgotten.has(log)) this.#texts.set(log.identity.logId, text)
       }
     }
     const isUrgent = clean || captures.length > MANY_LOGS
@@ -192,11 +196,7 @@ export class CheckpointWriter {
       const nextLogId = this.#options.nextLogId()
       const changed = this.#changed
       this.#changed = new Set()
-      const captures = [...changed].map((log) => ({
-        log,
-        text: describe(log),
-        endOffset: log.endOffset,
-      }))
+      const captures = [...changed].map((log) => ({ log, state: describe(log) }))
       if (await settled) return { position, captures, nextLogId }
       // Some of what was captured has been refused: it is not in the logs any more.
       for (const log of changed) this.#changed.add(log)
@@ -204,18 +204,18 @@ export class CheckpointWriter {
   }
 
   /** Has the log written and synced as captured; resolves to what the checkpoint says of it. */
-  async #settle({ log, text, endOffset }: Capture): Promise<string> {
-    if (log.deleted || log.damage !== undefined) return text
+  async #settle({ log, state }: Capture): Promise<CheckpointedLog> {
+    if (log.deleted || log.damage !== undefined) return state
     if (log.flush === 'commit') {
-      await this.#sync(log, endOffset)
-      return text
+      await this.#sync(log, state.endOffset)
+      return withoutGone(state, log)
     }
     // Such records are in no journal: what the disk refused meanwhile must not be in the checkpoint.
     for (;;) {
       const { generation } = log
       const latest = describe(log)
       await this.#sync(log, log.endOffset)
-      if (generation === log.generation) return latest
+      if (generation === log.generation) return withoutGone(latest, log)
     }
   }
 
@@ -242,9 +242,9 @@ export class CheckpointWriter {
   }
 }
 
-function describe(log: PartitionLog): string {
+function describe(log: PartitionLog): CheckpointedLog {
   const { logId, topicId, topicName, partition } = log.identity
-  const state: CheckpointedLog = {
+  return {
     logId,
     topicId,
     topicName,
@@ -259,5 +259,20 @@ function describe(log: PartitionLog): string {
     ...(log.damage === undefined ? {} : { damage: log.damage }),
     ...(log.lossPossible ? { lossPossible: true as const } : {}),
   }
-  return JSON.stringify(state)
+}
+
+/**
+ * What was deleted since the capture may never have been written, and the journal may not yet say
+ * that it is deleted: the checkpoint then says so first.
+ */
+function withoutGone(state: CheckpointedLog, log: PartitionLog): CheckpointedLog {
+  const startOffset = Math.min(log.startOffset, state.endOffset)
+  if (startOffset === state.startOffset) return state
+  const kept = new Set(log.segments.map(({ baseOffset }) => baseOffset))
+  return {
+    ...state,
+    startOffset,
+    highWatermark: Math.max(state.highWatermark, startOffset),
+    segments: state.segments.filter(({ baseOffset }) => kept.has(baseOffset)),
+  }
 }

@@ -37,6 +37,8 @@ export class LogManager {
   readonly #parts: StorageParts
   readonly #remover: FileRemover
   readonly #logs = new Map<PartitionKey, PartitionLog>()
+  /** Settles when the start that a log has is durable. */
+  readonly #starts = new WeakMap<PartitionLog, Promise<void>>()
   #nextLogId: number
 
   private constructor(parts: StorageParts, recovered: RecoveredLogs) {
@@ -127,6 +129,11 @@ export class LogManager {
     return this.#parts.memory.pinnedBytes
   }
 
+  /** Logs that have batches to write, as far as the writer has looked. */
+  get unwrittenLogs(): number {
+    return this.#parts.writer.waiting
+  }
+
   /** Recent batches in memory, with what they cost beside their bytes. */
   get memoryBytes(): number {
     return this.#parts.memory.usedBytes
@@ -156,15 +163,18 @@ export class LogManager {
   /** Removes a log for good: durably when this resolves, its files after a delay. */
   async delete(log: PartitionLog): Promise<void> {
     this.#logs.delete(keyOf(log))
+    this.#parts.writer.forget(log)
     await this.appender.delete(log)
     this.#removeLater(log)
   }
 
   /** Raises the start of the log, which is durable when this resolves; files go after a delay. */
   async raiseStart(log: PartitionLog, startOffset: number): Promise<void> {
-    if (startOffset <= log.startOffset) return
+    if (startOffset <= log.startOffset) return this.#starts.get(log)
     const gone = log.raiseStart(startOffset)
-    await this.appender.raiseStart(log)
+    const durable = this.appender.raiseStart(log)
+    this.#starts.set(log, durable)
+    await durable
     if (gone.length === 0 || log.deleted) return
     this.#remover.later(async () => {
       for (const segment of gone) {

@@ -64,6 +64,16 @@ export class LogWriter {
     this.#pump()
   }
 
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** The log is going away. */
+  forget(log: PartitionLog): void {
+    this.#waiting.delete(log)
+    this.#eager.delete(log)
+  }
+
   /** Has all below `endOffset`, which must be in the journal unless none is used, written; waits while the disk is full. */
   async flush(log: PartitionLog, endOffset: number): Promise<void> {
     while (log.writtenEnd < Math.min(endOffset, log.endOffset) && !log.deleted) {

@@ -1,6 +1,8 @@
 import { expect, test, vi } from 'vitest'
+import { readCheckpoint } from '../../src/storage/checkpoint.ts'
 import {
   append,
+  DATA,
   NEVER,
   ReplicaHarness,
   readAll,
@@ -179,3 +181,71 @@ test.each([1, 2, 3, 4, 5])(
     expect(valuesOf(await readAll(again, topicId))).toEqual(['a', 'b'])
   },
 )
+
+test('whoever asks for a deletion that is under way waits for it too', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const brake = new Brake(harness)
+  const manager = await harness.open()
+  await append(manager, topicId, ['a', 'b', 'c'])
+  await harness.clock.runFor(100)
+  brake.on()
+  const first = manager.deleteRecords(topicId, 0, 2)
+  const again = manager.deleteRecords(topicId, 0, 2)
+  const less = manager.deleteRecords(topicId, 0, 1)
+  expect(await isSettled(harness, Promise.race([first, again, less]))).toBe(false)
+  brake.off()
+  expect(await Promise.all([first, again, less])).toEqual(Array(3).fill({ logStartOffset: 2 }))
+})
+
+test.each(['commit', 'os'] as const)(
+  'a checkpoint does not count on records that are deleted while it is made (%s)',
+  async (flush) => {
+    const harness = new ReplicaHarness()
+    const topicId = harness.metadata.put('t', { flush })
+    const brake = new Brake(harness)
+    const manager = await harness.open()
+    await append(manager, topicId, ['a', 'b', 'c'])
+    await harness.clock.runFor(100)
+    const checkpoint = manager.storage.checkpoints.run(false)
+    brake.on()
+    const deletion = manager.deleteRecords(topicId, 0, 3)
+    await checkpoint
+    expect(await isSettled(harness, deletion)).toBe(false)
+    harness.crash()
+    const again = await harness.open()
+    expect(again.storage.find(topicId, 0)?.damage).toBeUndefined()
+    expect(await append(again, topicId, ['d'])).toMatchObject({ ok: true, baseOffset: 3 })
+  },
+)
+
+test('a log whose files go while a checkpoint is made is in none after it', async () => {
+  const harness = new ReplicaHarness({ fileDeleteDelayMs: 100 })
+  const kept = harness.metadata.put('kept')
+  const gone = harness.metadata.put('gone')
+  const manager = await harness.open()
+  await append(manager, gone, ['a'])
+  const { checkpoints } = manager.storage
+  await checkpoints.run(false)
+  const release = holdSyncs(harness)
+  await append(manager, kept, ['a'])
+  harness.metadata.remove('gone')
+  const checkpoint = checkpoints.run(false)
+  await harness.clock.runFor(200)
+  release()
+  await checkpoint
+  const read = await readCheckpoint(harness.fileSystem, DATA)
+  expect(read).toMatchObject({ state: 'found', checkpoint: { logs: [{ topicName: 'kept' }] } })
+})
+
+test('deleted logs do not wait to be written', async () => {
+  const harness = new ReplicaHarness()
+  const manager = await harness.open()
+  for (let i = 0; i < 20; i++) {
+    const topicId = harness.metadata.put(`t${i}`)
+    await append(manager, topicId, ['a'])
+    expect(manager.storage.unwrittenLogs).toBe(1)
+    harness.metadata.remove(`t${i}`)
+  }
+  expect(manager.storage.unwrittenLogs).toBe(0)
+})
