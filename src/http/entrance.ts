@@ -62,7 +62,7 @@ export class Entrance {
     }
     if (!draining()) return undefined
     reply.raw.shouldKeepAlive = false
-    return OPERATIONS.has(request.url)
+    return OPERATIONS.has(request.url.split('?', 1)[0] ?? '')
       ? undefined
       : new ServiceError('draining', 'the node is shutting down')
   }

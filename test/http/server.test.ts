@@ -124,7 +124,7 @@ describe('draining', () => {
     expect(text).toMatch(/"code":"draining".*"retryable":true.*"committed":"no"/)
     expect(text).toMatch(/Connection: close/i)
     const probe = await RawSocket.open(port)
-    probe.write(ask('/healthz'))
+    probe.write(ask('/healthz?from=probe'))
     expect(await probe.closed()).toMatch(/^HTTP\/1\.1 200 .*Connection: close/is)
   })
 })
