@@ -26,7 +26,7 @@ async function pack(): Promise<string> {
     '--others',
     '--exclude-standard',
   ])
-  for (const file of stdout.split('\n').filter((name) => name !== '')) {
+  for (const file of stdout.split('\n').filter((name) => name !== '' && name !== 'node_modules')) {
     if (existsSync(join(PROJECT, file))) await cp(join(PROJECT, file), join(copy, file))
   }
   await symlink(join(PROJECT, 'node_modules'), join(copy, 'node_modules'))
