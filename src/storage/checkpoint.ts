@@ -60,6 +60,20 @@ export function checkpointPath(dataDirectory: string): string {
   return `${dataDirectory}/checkpoint`
 }
 
+/**
+ * The path of the journal file from which on the checkpoint needs the journal, if it is missing.
+ * After a stop in good order nothing of it is needed.
+ */
+export async function missingJournal(
+  fileSystem: FileSystem,
+  dataDirectory: string,
+  { clean, journal }: Checkpoint,
+): Promise<string | undefined> {
+  if (clean || journal === undefined) return undefined
+  const path = `${dataDirectory}/journal/${journal.slot}`
+  return (await fileSystem.size(path)) === undefined ? path : undefined
+}
+
 export async function readCheckpoint(
   fileSystem: FileSystem,
   dataDirectory: string,

@@ -151,6 +151,22 @@ test('a checkpoint that is gone is made again from the segments', async () => {
   await checkWithout(harness, topicId, values, [])
 })
 
+test('without its journal a log ends with the last checkpoint', async () => {
+  const { harness, topicId, values, manager } = await folder()
+  await manager.storage.checkpoints.run(false)
+  await append(manager, topicId, ['in the journal only'])
+  harness.kill()
+  for (const name of await harness.fileSystem.list(`${DATA}/journal`)) {
+    await harness.fileSystem.remove(`${DATA}/journal/${name}`)
+  }
+  expect(await run(harness, false)).toMatchObject({
+    code: 1,
+    lines: [/^journal: .* is missing$/, /damaged/, /--apply/],
+  })
+  expect(await run(harness, true)).toMatchObject({ code: 0 })
+  await checkWithout(harness, topicId, values, [])
+})
+
 test('without identity and checkpoint nothing is done', async () => {
   const { harness } = await closedFolder()
   await harness.fileSystem.remove(`${DATA}/checkpoint`)
