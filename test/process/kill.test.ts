@@ -9,6 +9,8 @@ import { seededRandom } from '../support/seeded-random.ts'
 import { TempServer } from '../support/temp-server.ts'
 
 const ROUNDS = 15
+/** From one in each moment of the load to none at all. */
+const CHECKPOINTS = ['100ms', '500ms', '10s']
 const TOPICS = { 'one-log': 1, 'six-logs': 6 }
 
 let server: TempServer
@@ -51,7 +53,7 @@ describe('kill -9 under load', () => {
     await server.process.killHard()
     await load.finish()
     while (random.float() < 0.4) await interruptRecovery()
-    await server.startAgain()
+    await server.startAgain([`--checkpoint-interval-ms=${random.pick(CHECKPOINTS)}`])
   }
 
   const judge = async (): Promise<string[]> => {

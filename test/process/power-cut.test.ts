@@ -9,8 +9,10 @@ import { Load, readTopic } from '../support/load.ts'
 import { LoopMount, loopMountObstacle } from '../support/loop-mount.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
-const ROUNDS = 4
+const ROUNDS = 6
 const DISK_BYTES = 1024 * 1024 * 1024
+/** From one in each moment of the load to none at all. */
+const CHECKPOINTS = ['100ms', '300ms', '10s']
 const TOPICS = ['one', 'two', 'three']
 
 const obstacle = loopMountObstacle()
@@ -22,6 +24,7 @@ if (obstacle !== undefined) {
   })
 } else {
   describe('power cut', () => {
+    const random = seededRandom('power cut')
     let disk: LoopMount
     let server: CurlewProcess
 
@@ -35,11 +38,13 @@ if (obstacle !== undefined) {
     })
 
     const start = async (): Promise<void> => {
-      server = await CurlewProcess.start({ dataDirectory: `${disk.path}/data` })
+      server = await CurlewProcess.start({
+        dataDirectory: `${disk.path}/data`,
+        args: [`--checkpoint-interval-ms=${random.pick(CHECKPOINTS)}`],
+      })
     }
 
     it(`loses nothing acknowledged, ${ROUNDS} times on one disk`, async () => {
-      const random = seededRandom('power cut')
       const history = new Map(TOPICS.map((topic) => [topic, new History()]))
       await start()
       for (const topic of TOPICS) {
