@@ -34,7 +34,7 @@ export const compilersFactory = {
 
 function buildValidator(externalSchemas: Readonly<Record<string, object>>) {
   const body = makeAjv({ coerceTypes: false, allErrors: true })
-  const text = makeAjv({ coerceTypes: 'array', verbose: true })
+  const text = makeAjv({ coerceTypes: 'array', allErrors: true, verbose: true })
   for (const schema of Object.values(externalSchemas)) {
     body.addSchema(schema)
     text.addSchema(schema)
@@ -52,9 +52,11 @@ function makeAjv(options: Options): Ajv {
 /** Turns the validator's findings into the one error class. */
 export const schemaErrorFormatter: FormatSchemaErrors = (errors, part) => {
   if (part === 'body') return bodyError(errors)
+  // A name that nobody knows may be why another one is missing.
+  const unknown = errors.find(({ keyword }) => keyword === 'additionalProperties')
+  if (part === 'querystring' && unknown !== undefined) return unknownName(unknown)
   const [error] = errors
   if (error === undefined) return new ServiceError('invalid-parameter', `the ${part} is not valid`)
-  if (part === 'querystring' && error.keyword === 'additionalProperties') return unknownName(error)
   const name = error.instancePath.split('/')[1] ?? String(error.params['missingProperty'] ?? '')
   const kind = part === 'params' ? 'path' : part === 'querystring' ? 'query' : 'header'
   return new ServiceError('invalid-parameter', `${kind} parameter ${name} ${explain(error)}`, {

@@ -273,6 +273,18 @@ describe('one record', () => {
 })
 
 describe('delete records', () => {
+  test('a name that is misspelt is named, not the one that is missing for it', async () => {
+    await using curlew = await setUp()
+    const answer = await curlew.app.inject({
+      method: 'DELETE',
+      url: '/v1/topics/one/partitions/0/records?befor=2',
+    })
+    expect(answer.json()).toMatchObject({
+      code: 'unknown-parameter',
+      detail: 'query parameter befor is not known here; did you mean before?',
+    })
+  })
+
   test('gives the new start, and cursors where it refuses', async () => {
     await using curlew = await setUp()
     curlew.put(one, 0, 'a', 'b', 'c')
