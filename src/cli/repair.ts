@@ -6,7 +6,7 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import type { Checkpoint, CheckpointedLog } from '../storage/checkpoint.ts'
-import { missingJournal, readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
+import { readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
 import { JournalReplay } from '../storage/journal-replay.ts'
 import { logDirectory } from '../storage/log-files.ts'
 import { LogManager } from '../storage/log-manager.ts'
@@ -125,13 +125,6 @@ class Repair {
     if (checkpoint.journal === undefined) return
     const { fileSystem, write } = this.#deps
     const directory = `${this.#dataDirectory}/journal`
-    const missing = await missingJournal(fileSystem, this.#dataDirectory, checkpoint)
-    if (missing !== undefined) {
-      this.#faults++
-      write(`journal: ${missing} is missing`)
-      write('  every log is marked damaged at the next start, as it may have had records there')
-      return
-    }
     let from = checkpoint.journal
     for (;;) {
       const outcome = await new JournalReplay(fileSystem, directory, from).run(() => undefined)

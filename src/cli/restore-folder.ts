@@ -1,6 +1,6 @@
 /** The two files without which a data folder cannot be read at all: each can be made from the rest. */
 import type { Checkpoint } from '../storage/checkpoint.ts'
-import { readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
+import { missingJournal, readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
 import type { NodeIdentity } from '../storage/node-identity.ts'
 import { DataDirectoryError, readIdentity, writeIdentity } from '../storage/node-identity.ts'
 import type { OfflineDeps } from './dump.ts'
@@ -35,7 +35,12 @@ export async function restoreFolder(
     write('node.json: made again from the checkpoint')
     if (apply) await writeIdentity(fileSystem, dataDirectory, identity)
   }
-  if (read.state === 'found') return { identity, checkpoint: read.checkpoint, faults }
+  if (read.state === 'found') {
+    const checkpoint = await withoutMissingJournal(deps, dataDirectory, read.checkpoint)
+    if (checkpoint === undefined) return { identity, checkpoint: read.checkpoint, faults }
+    if (apply) await writeCheckpoint(fileSystem, dataDirectory, checkpoint)
+    return { identity, checkpoint, faults: faults + 1 }
+  }
   write(`checkpoint: ${read.state === 'missing' ? 'it is missing' : read.detail}`)
   write('  it is made again from the segments; records that were in the journal only are lost')
   const checkpoint = await rebuildCheckpoint(fileSystem, dataDirectory, identity)
@@ -45,6 +50,20 @@ export async function restoreFolder(
     await writeCheckpoint(fileSystem, dataDirectory, checkpoint)
   }
   return { identity, checkpoint, faults: faults + 1 }
+}
+
+/** The checkpoint as it is without its journal; undefined if the journal is there, or not needed. */
+async function withoutMissingJournal(
+  { fileSystem, write }: OfflineDeps,
+  dataDirectory: string,
+  checkpoint: Checkpoint,
+): Promise<Checkpoint | undefined> {
+  const missing = await missingJournal(fileSystem, dataDirectory, checkpoint)
+  if (missing === undefined) return undefined
+  write(`journal: ${missing} is missing`)
+  write('  each log ends with what was synced last; records that came later are lost')
+  const logs = checkpoint.logs.map((log) => ({ ...log, lossPossible: true as const }))
+  return { ...checkpoint, journal: undefined, logs }
 }
 
 async function identityOf(

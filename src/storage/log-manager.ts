@@ -6,7 +6,7 @@ import type { PartitionKey, TopicId } from '../core/ids.ts'
 import { partitionKey } from '../core/ids.ts'
 import { AppendGate } from './append-gate.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { readCheckpoint } from './checkpoint.ts'
+import { missingJournal, readCheckpoint } from './checkpoint.ts'
 import { CheckpointWriter } from './checkpoint-writer.ts'
 import { DataDirectory } from './data-directory.ts'
 import { FileRemover } from './file-remover.ts'
@@ -248,6 +248,12 @@ async function loadCheckpoint(
   }
   if (read.state === 'damaged')
     throw new DataDirectoryError(`${read.detail}; see \`curlew repair\``)
+  const missing = await missingJournal(fileSystem, path, read.checkpoint)
+  if (missing !== undefined) {
+    throw new DataDirectoryError(
+      `${missing} is missing, which holds the newest records: put it back, or see \`curlew repair\``,
+    )
+  }
   if (read.healed) logger.warn({ path }, 'one copy of the checkpoint was damaged, the other served')
   return read.checkpoint
 }

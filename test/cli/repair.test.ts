@@ -159,9 +159,10 @@ test('without its journal a log ends with the last checkpoint', async () => {
   for (const name of await harness.fileSystem.list(`${DATA}/journal`)) {
     await harness.fileSystem.remove(`${DATA}/journal/${name}`)
   }
+  await expect(harness.open()).rejects.toThrow(/journal.* is missing.*repair/)
   expect(await run(harness, false)).toMatchObject({
     code: 1,
-    lines: [/^journal: .* is missing$/, /damaged/, /--apply/],
+    lines: [/^journal: .* is missing$/, /are lost/, /--apply/],
   })
   expect(await run(harness, true)).toMatchObject({ code: 0 })
   await checkWithout(harness, topicId, values, [])

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { TopicId } from '../../src/core/ids.ts'
 import type { ReplicaManager } from '../../src/replication/replica-manager.ts'
-import { NEVER, readAll, ReplicaHarness, request } from '../replication/replica-harness.ts'
+import { NEVER, ReplicaHarness, readAll, request } from '../replication/replica-harness.ts'
 import { LogModel } from './log-model.ts'
 import type { Fault, Operation } from './sim-file-system.ts'
 
@@ -86,11 +86,14 @@ async function run(target: number, seed: number, losesPower: boolean): Promise<n
 test.each([
   ['power fails', true],
   ['the process is killed', false],
-] as const)('nothing acknowledged is lost when %s at any operation of the disk', async (_, losesPower) => {
-  const operations = await run(Number.POSITIVE_INFINITY, 1, losesPower)
-  expect(operations).toBeGreaterThan(150)
-  for (let target = 0; target < operations; target++) await run(target, target + 1, losesPower)
-})
+] as const)(
+  'nothing acknowledged is lost when %s at any operation of the disk',
+  async (_, losesPower) => {
+    const operations = await run(Number.POSITIVE_INFINITY, 1, losesPower)
+    expect(operations).toBeGreaterThan(150)
+    for (let target = 0; target < operations; target++) await run(target, target + 1, losesPower)
+  },
+)
 
 test('a failed sync of a segment ends the process, and nothing acknowledged is lost', async () => {
   const harness = new ReplicaHarness()

@@ -147,6 +147,21 @@ test('a deleted log is gone, whatever the journal holds of it', async () => {
   expect(log).toBeUndefined()
 })
 
+test('a deleted log stays deleted by the checkpoint alone, until its files are gone', async () => {
+  const { harness, manager, log } = await recovered([create, records(0, 3)])
+  if (log === undefined) throw new Error('the log is there')
+  const { directory } = log
+  await manager.delete(log)
+  await manager.close()
+  expect(await harness.fileSystem.list(directory)).not.toEqual([])
+  const deps = { ...harness, logger: harness.logger }
+  const again = await LogManager.open(deps, OPTIONS, (error) => harness.fatal.push(error))
+  expect(again.find(TOPIC_ID, 0)).toBeUndefined()
+  await harness.clock.runFor(OPTIONS.fileDeleteDelayMs + 1)
+  expect(await harness.fileSystem.list(directory)).toEqual([])
+  await again.close()
+})
+
 test('a frame of a newer version stops the start', async () => {
   await expect(recovered([create, [99, 1, new Uint8Array(3)]])).rejects.toThrow(/newer Curlew/)
 })
