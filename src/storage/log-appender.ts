@@ -58,6 +58,7 @@ export class LogAppender {
     if (log.flush === 'commit') {
       const group = this.#journal(log, FRAME.append, batch)
       log.append(batch, nowMs)
+      log.journaledEnd = log.endOffset
       this.#track(log, group)
     } else {
       log.append(batch, nowMs)
@@ -132,10 +133,18 @@ export class LogAppender {
     if (log.deleted || log.flush === flush || this.#wantedFlush.get(log) !== flush) return
     log.flush = flush
     this.#deps.checkpoints().note(log)
-    const noted = this.#insist(log, FRAME.flush, encodeFlush(flush))
     if (flush === 'os') this.#deps.writer.note(log)
-    const secured = flush === 'os' ? undefined : this.#deps.checkpoints().secure(log)
-    await this.#hold(log, Promise.all([noted, secured]))
+    await this.#hold(log, flush === 'os' ? this.#noteFlush(log, flush) : this.#beginCommit(log))
+  }
+
+  /** Recovery may insist on every record only when those that are in no journal are synced. */
+  async #beginCommit(log: PartitionLog): Promise<void> {
+    await this.#deps.checkpoints().secure(log)
+    if (log.flush === 'commit' && !log.deleted) await this.#noteFlush(log, 'commit')
+  }
+
+  #noteFlush(log: PartitionLog, flush: FlushMode): Promise<void> {
+    return this.#insist(log, FRAME.flush, encodeFlush(flush))
   }
 
   /** Promises nothing more of the log until `ready`; never again if that fails. */
@@ -168,7 +177,7 @@ export class LogAppender {
     disk.noteFull()
     for (const log of [...this.#outstanding.keys()]) {
       this.#outstanding.delete(log)
-      if (log.flush === 'commit' && !log.deleted) log.refuseUnkept()
+      if (log.flush === 'commit' && !log.deleted) log.refuseFrom(log.keptEnd)
     }
   }
 

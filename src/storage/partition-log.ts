@@ -60,6 +60,8 @@ export class PartitionLog {
   directoryUnsynced: boolean = false
   /** Its creation is in the journal, so that records may follow. */
   registered: boolean = true
+  /** Everything below it was given to the journal, or need not be; it may still be refused. */
+  journaledEnd = 0
   /** Told whenever `durableEnd` has grown. */
   onDurable: (durableEnd: number) => void = () => undefined
   /** Told when records from `endOffset` on were refused after all, for want of space. */
@@ -281,11 +283,15 @@ export class PartitionLog {
     // An empty log has nothing that could be lost.
     this.#durableEnd = place === undefined ? endOffset : Math.min(this.#durableEnd, endOffset)
     this.#keptEnd = place === undefined ? endOffset : Math.min(this.#keptEnd, endOffset)
+    this.journaledEnd = Math.min(this.journaledEnd, endOffset)
   }
 
-  /** Cuts what is neither in the journal nor written, all of which is in memory: the disk had no room for it. */
-  refuseUnkept(): void {
-    const endOffset = this.#keptEnd
+  /**
+   * Cuts what ends above `offset` and is neither in the journal nor written, so that all of it is in
+   * memory: the disk had no room for it.
+   */
+  refuseFrom(offset: number): void {
+    const endOffset = Math.max(this.#keptEnd, offset)
     if (endOffset === this.#endOffset) return
     const entry = this.tail.at(this.tail.find(endOffset))
     assert(entry?.baseOffset === endOffset, 'what is not kept is in memory')

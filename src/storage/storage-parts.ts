@@ -63,7 +63,7 @@ export async function assembleStorage(
     {
       startWritingBytes: options.maxUnwrittenBytes / 2,
       onFatal,
-      onRefused: (log) => log.refuseUnkept(),
+      onRefused: (log) => log.refuseFrom(log.journaledEnd),
       onProgress: () => progress.listener(),
     },
   )

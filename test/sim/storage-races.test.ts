@@ -249,3 +249,49 @@ test('deleted logs do not wait to be written', async () => {
   }
   expect(manager.storage.unwrittenLogs).toBe(0)
 })
+
+test('what is on its way to the journal is not refused because the segment has no space', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const brake = new Brake(harness)
+  const manager = await harness.open()
+  await append(manager, topicId, ['before'])
+  await harness.clock.runFor(100)
+  brake.on()
+  const appended = append(manager, topicId, ['on its way'])
+  harness.fileSystem.fault = ({ kind, path }) =>
+    kind === 'write' && path.endsWith('.log') ? 'ENOSPC' : undefined
+  harness.metadata.put('t', { flush: 'os' })
+  expect(await isSettled(harness, appended)).toBe(false)
+  brake.off()
+  expect(await appended).toMatchObject({ ok: true, baseOffset: 1 })
+  harness.kill()
+  const again = await harness.open()
+  expect(valuesOf(await readAll(again, topicId))).toEqual(['before', 'on its way'])
+})
+
+test.each([1, 2, 3, 4, 5])(
+  'a power failure amid the change to flush on commit damages nothing (%i)',
+  async (seed) => {
+    const harness = new ReplicaHarness({}, seed)
+    const topicId = harness.metadata.put('t', { flush: 'os' })
+    const manager = await harness.open()
+    await append(manager, topicId, ['written'])
+    holdSyncs(harness)
+    const { fileSystem } = harness
+    const syncDirectory = fileSystem.syncDirectory.bind(fileSystem)
+    fileSystem.syncDirectory = (path) =>
+      path.includes('/logs') ? new Promise(() => undefined) : syncDirectory(path)
+    harness.metadata.put('t', { flush: 'commit' })
+    expect(await isSettled(harness, append(manager, topicId, ['promised?']))).toBe(false)
+    harness.crash()
+    const again = await harness.open()
+    const values = valuesOf(await readAll(again, topicId))
+    expect(['written', 'promised?'].slice(0, values.length)).toEqual(values)
+    const next = await append(again, topicId, ['next'])
+    expect(next).toMatchObject({ ok: true, baseOffset: values.length })
+    harness.crash()
+    const last = await harness.open()
+    expect(valuesOf(await readAll(last, topicId))).toEqual([...values, 'next'])
+  },
+)
