@@ -8,6 +8,7 @@ import type { TopicConfig } from '../core/topic.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataImage, MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import { LogManager } from '../storage/log-manager.ts'
+import { LOST_CREATION } from '../storage/log-recovery.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { StorageOptions } from '../storage/storage-options.ts'
 import { STORAGE_DEFAULTS } from '../storage/storage-options.ts'
@@ -156,11 +157,14 @@ export class ReplicaManager implements StorageService {
   }
 
   async #begin(): Promise<void> {
-    const missing = this.#storage.journalDamage.length > 0
+    const { creationsLost } = this.#storage
     this.#follow(this.#deps.metadata.image, (log) => {
-      if (missing) log.damage = 'its records may have been in the damaged part of the journal'
+      if (creationsLost) log.damage = LOST_CREATION
     })
-    if (missing) await this.#storage.checkpoints.run(false)
+    if (creationsLost) {
+      this.#storage.creationsLost = false
+      await this.#storage.checkpoints.run(false)
+    }
     this.#unsubscribe = this.#deps.metadata.onChange((image) => this.#follow(image))
   }
 

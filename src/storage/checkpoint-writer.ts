@@ -43,6 +43,7 @@ export interface CheckpointWriterOptions {
   readonly identity: NodeIdentity
   readonly intervalMs: number
   readonly nextLogId: () => number
+  readonly creationsLost: () => boolean
   /** Resolves when all that was journaled so far is settled: to false if some of it was refused. */
   readonly journaled: () => Promise<boolean>
   /** A part of the journal is free again. */
@@ -177,7 +178,8 @@ export class CheckpointWriter {
       await fileSystem.syncDirectory(this.#options.logsDirectory)
     }
     const { identity } = this.#options
-    await this.#write({ identity, journal: position, clean, nextLogId })
+    const lost = this.#options.creationsLost() ? { creationsLost: true as const } : {}
+    await this.#write({ identity, journal: position, clean, nextLogId, ...lost })
     journal.release(position)
     this.#options.onFreed()
     this.lastDurationMs = clock.monotonicMs() - startedMs

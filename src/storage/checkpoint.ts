@@ -47,6 +47,8 @@ export interface Checkpoint {
   /** Nothing was written after it: the node had stopped in good order. */
   readonly clean: boolean
   readonly nextLogId: number
+  /** The journal was damaged, and nobody has said yet which logs should be here that are not. */
+  readonly creationsLost?: true
   readonly logs: readonly CheckpointedLog[]
 }
 

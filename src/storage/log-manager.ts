@@ -32,8 +32,11 @@ export class LogManager {
   readonly checkpoints: CheckpointWriter
   readonly cleaner: LogCleaner
   readonly segmentFiles: SegmentFiles
-  /** Parts of the journal that could not be read at the start: a log that is not here may have been in them. */
-  readonly journalDamage: RecoveredLogs['journalDamage']
+  /**
+   * Parts of the journal could not be read, so that a log that is not here may have been in them. For
+   * the caller to take back once it has made those logs and marked them; a checkpoint must follow.
+   */
+  creationsLost: boolean
   readonly #parts: StorageParts
   readonly #remover: FileRemover
   readonly #logs = new Map<PartitionKey, PartitionLog>()
@@ -45,7 +48,7 @@ export class LogManager {
     const { options } = parts
     this.#parts = parts
     this.#nextLogId = recovered.nextLogId
-    this.journalDamage = recovered.journalDamage
+    this.creationsLost = recovered.creationsLost
     this.reader = new LogReader(parts)
     this.segmentFiles = parts.segmentFiles
     this.#remover = new FileRemover(parts, { delayMs: options.fileDeleteDelayMs })
@@ -56,6 +59,7 @@ export class LogManager {
       identity: parts.directory.identity,
       intervalMs: options.checkpointIntervalMs,
       nextLogId: () => this.#nextLogId,
+      creationsLost: () => this.creationsLost,
       journaled: () => this.appender.journaled(),
       onFreed: () => this.gate.wake(),
       onFatal: parts.onFatal,

@@ -27,6 +27,9 @@ import type { LogWriter } from './log-writer.ts'
 import type { MemoryTail } from './memory-tail.ts'
 import type { PartitionLog } from './partition-log.ts'
 
+/** What is wrong with a log that may have been created, and written to, in a damaged part of the journal. */
+export const LOST_CREATION = 'its records may have been in the damaged part of the journal'
+
 export interface JournalDamage {
   readonly detail: string
   readonly from: JournalPosition
@@ -38,8 +41,9 @@ export interface RecoveredLogs {
   /** Deleted with their topics, files still there. */
   readonly deleted: PartitionLog[]
   readonly nextLogId: number
-  /** Logs of which a creation may be lost in here. */
   readonly journalDamage: readonly JournalDamage[]
+  /** The creation of a log that is not here may have been in what is damaged. */
+  readonly creationsLost: boolean
   readonly replayedBytes: number
 }
 
@@ -64,6 +68,8 @@ export class LogRecovery {
   /** Logs whose next batch was not there; a cut may still explain it. */
   readonly #gaps = new Map<PartitionLog, string>()
   #nextLogId = 1
+  /** The last start met damage, and did not get far enough to mark the logs that it made then. */
+  #creationsLost: boolean = false
 
   constructor(deps: LogRecoveryDeps, options: { maxUnwrittenBytes: number }) {
     this.#deps = deps
@@ -72,6 +78,7 @@ export class LogRecovery {
 
   async run(checkpoint: Checkpoint): Promise<RecoveredLogs> {
     this.#nextLogId = checkpoint.nextLogId
+    this.#creationsLost = checkpoint.creationsLost === true
     for (const state of checkpoint.logs) this.#restore(state)
     if (!checkpoint.clean) await this.#adoptUnjournaled()
     const replayedBytes = await this.#replay(checkpoint.journal)
@@ -83,6 +90,7 @@ export class LogRecovery {
       deleted: this.#deleted,
       nextLogId: this.#nextLogId,
       journalDamage: this.#damage,
+      creationsLost: this.#creationsLost || this.#damage.length > 0,
       replayedBytes,
     }
   }
@@ -158,6 +166,7 @@ export class LogRecovery {
     const log = this.#deps.logFiles.create(frame.logId, creation)
     this.#logs.set(frame.logId, log)
     this.#changed.add(log)
+    if (this.#creationsLost) log.damage = LOST_CREATION
     this.#nextLogId = Math.max(this.#nextLogId, frame.logId + 1)
     if (log.flush === 'commit') return undefined
     log.lossPossible = true

@@ -295,3 +295,32 @@ test.each([1, 2, 3, 4, 5])(
     expect(valuesOf(await readAll(last, topicId))).toEqual([...values, 'next'])
   },
 )
+
+/** A node whose journal is damaged where it has the creation of a log, with records behind it. */
+async function withoutCreation() {
+  const harness = new ReplicaHarness()
+  const manager = await harness.open()
+  const topicId = harness.metadata.put('t')
+  await append(manager, topicId, ['a'])
+  await append(manager, topicId, ['b'])
+  await harness.clock.runFor(100)
+  harness.kill()
+  harness.fileSystem.flipBit(`${DATA}/journal/0`, 50, 0)
+  return { harness, topicId }
+}
+
+test('a log whose creation is lost is damaged, also when the start that finds it out is cut short', async () => {
+  let struck = true
+  let target = 0
+  for (; struck; target++) {
+    const { harness, topicId } = await withoutCreation()
+    let operations = 0
+    harness.fileSystem.fault = () => (operations++ === target ? 'crash' : undefined)
+    await Promise.race([harness.open(), harness.fileSystem.ended])
+    struck = operations > target
+    harness.kill()
+    const again = await harness.open()
+    expect(again.storage.find(topicId, 0)?.damage, `crash at ${target}`).toMatch(/may have been/)
+  }
+  expect(target).toBeGreaterThan(40)
+})
