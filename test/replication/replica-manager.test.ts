@@ -129,6 +129,9 @@ test('an append that expects another end is refused and told the end, once that 
     ],
     NEVER,
   )
+  const order: string[] = []
+  void first?.then(() => order.push('first'))
+  void wrong?.then(() => order.push('wrong'))
   expect(await first).toMatchObject({ ok: true, baseOffset: 0 })
   expect(await wrong).toMatchObject({
     ok: false,
@@ -136,5 +139,6 @@ test('an append that expects another end is refused and told the end, once that 
     members: { tail: 2 },
   })
   expect(await right).toMatchObject({ ok: true, baseOffset: 2 })
+  expect(order).toEqual(['first', 'wrong'])
   expect(valuesOf(await readAll(manager, topicId))).toEqual(['a', 'b', 'd'])
 })
