@@ -83,6 +83,21 @@ function describeChecks(api: Api): void {
     )
     expect(values((await api.read(topic, `?cursor=${cursor}`)).records)).toEqual([1])
   })
+
+  it('reads partitions that are named, but not in the cursor, from their earliest record', async () => {
+    const topic = await api.makeTopic('named', { partitions: 3 })
+    await api.produce(
+      topic,
+      [0, 1, 2].map((partition) => ({ partition, value: `old ${partition}` })),
+    )
+    const { cursor } = await api.read(topic, '?partition=0')
+    await api.produce(
+      topic,
+      [0, 1, 2].map((partition) => ({ partition, value: `new ${partition}` })),
+    )
+    const read = await api.readAll(topic, `?partition=0&partition=2&cursor=${cursor}`)
+    expect(new Set(values(read))).toEqual(new Set(['new 0', 'old 2', 'new 2']))
+  })
 }
 
 function describePrecedence(api: Api): void {
@@ -123,7 +138,8 @@ function describeTrimmed(api: Api): void {
     expect(trim.status, trim.text).toBe(200)
     const path = `/v1/topics/${topic}/records`
     const answer = await api.call('GET', `${path}?cursor=${cursor}`)
-    const { earliest = '' } = api.expectProblem(answer, 'cursor-expired')
+    const { earliest = '', partition, offset } = api.expectProblem(answer, 'cursor-expired')
+    expect({ partition, offset }).toEqual({ partition: 0, offset: 5 })
     expect(values((await api.read(topic, `?cursor=${earliest}`)).records)).toEqual([5, 6, 7, 8, 9])
     api.expectProblem(await api.call('GET', `${path}?from=offset:4`), 'cursor-expired')
     expect(values((await api.read(topic, '?from=earliest')).records)[0]).toBe(5)

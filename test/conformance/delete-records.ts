@@ -15,7 +15,7 @@ export function describeDeleteRecords(api: Api): void {
       )
       const answer = await remove(topic, '?before=2')
       expect(answer.status, answer.text).toBe(200)
-      expect(JSON.stringify(answer.json())).toMatch(/:2\b/)
+      expect(answer.json()).toEqual({ topic, partition: 0, earliest: 2 })
       const left = (await api.readAll(topic, '?from=earliest')).map(({ value }) => value)
       expect(new Set(left)).toEqual(new Set([2, 3, 4]))
     })

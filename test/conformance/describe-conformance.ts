@@ -2,7 +2,9 @@
 import { afterAll } from 'vitest'
 import { Api } from './api.ts'
 import { describeBrowserRules } from './browser-rules.ts'
+import { describeCaching } from './caching.ts'
 import { describeCluster } from './cluster.ts'
+import { describeConditions } from './conditions.ts'
 import { describeCursors } from './cursors.ts'
 import { describeDeleteRecords } from './delete-records.ts'
 import { describeErrors } from './errors.ts'
@@ -13,6 +15,8 @@ import { describeProduce } from './produce.ts'
 import { describePublish } from './publish.ts'
 import { describeRead } from './read.ts'
 import { describeRecord } from './record.ts'
+import { describeRequests } from './requests.ts'
+import { describeSettings } from './settings.ts'
 import { describeStream } from './stream.ts'
 import { describeTopics } from './topics.ts'
 import { describeUpload } from './upload.ts'
@@ -20,14 +24,18 @@ import { describeUpload } from './upload.ts'
 export function describeConformance(baseUrl: () => string): void {
   const api = new Api(baseUrl)
   afterAll(() => api.cleanUp())
+  describeRequests(api)
   describeTopics(api)
+  describeSettings(api)
   describePublish(api)
+  describeConditions(api)
   describeProduce(api)
   describeUpload(api)
   describeRead(api)
   describeCursors(api)
   describeLongPoll(api)
   describeStream(api)
+  describeCaching(api)
   describeRecord(api)
   describeDeleteRecords(api)
   describeCluster(api)

@@ -102,6 +102,15 @@ export function describeLimits(api: Api): void {
       await api.produce(topic, [{ value: 1, key: 'k'.repeat(65_536) }])
     })
 
+    it('takes 100,000 records in one request, and not one more', async () => {
+      const topic = await api.makeTopic('records')
+      const lines = (count: number): Buffer => Buffer.from('{"value":0}\n'.repeat(count))
+      const refused = await produce(topic, lines(100_001))
+      expect([413, 422], refused.text.slice(0, 300)).toContain(refused.status)
+      await api.expectEmpty(topic)
+      expect((await produce(topic, lines(100_000))).status).toBe(200)
+    }, 60_000)
+
     it('is not stopped by JSON that is nested without end', async () => {
       const topic = await api.makeTopic('nested')
       const deep = '['.repeat(500_000)

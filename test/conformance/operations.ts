@@ -44,6 +44,11 @@ function describeProbes(api: Api): void {
     expect(answer.header('cache-control')).toMatch(/no-store|no-cache/)
   })
 
+  it('/readyz says why it is not ready, if it is not', async () => {
+    const answer = await api.call('GET', '/readyz')
+    expect(answer.json()).toEqual({ status: 'ready', reasons: [] })
+  })
+
   it('/metrics has the text form of Prometheus, with samples that move', async () => {
     const topic = await api.makeTopic('metrics')
     const sum = async (): Promise<number> => {

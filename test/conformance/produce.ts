@@ -71,6 +71,33 @@ function describeRoundTrip(api: Api): void {
     expect(copied).toEqual(read.map((record) => ({ ...record, topic: target })))
   })
 
+  it('gives headers that are not UTF-8 in base64, and a payload that is not what it says', async () => {
+    const topic = await api.makeTopic('bytes')
+    await api.produce(topic, [
+      { value: 1, headers: { a: 'ü' }, headersBase64: { b: '/w==' } },
+      { valueBase64: 'e30=', headers: { 'content-type': 'application/json' } },
+      { valueBase64: 'AP8=', headers: { 'content-type': 'application/json' } },
+    ])
+    const [first, second, third] = (await api.read(topic)).records
+    expect(first).toMatchObject({ headers: { a: 'ü' }, headersBase64: { b: '/w==' } })
+    expect(second?.headers).toEqual({ 'content-type': 'application/json' })
+    expect(third).toMatchObject({ valueBase64: 'AP8=' })
+    const record = await api.call('GET', `/v1/topics/${topic}/partitions/0/records/1`)
+    expect([record.mediaType, record.text]).toEqual(['application/json', '{}'])
+  })
+
+  it('cuts times to milliseconds', async () => {
+    const topic = await api.makeTopic('cut')
+    const { records } = await api.produce(topic, [
+      { value: 1, timestamp: '2024-01-01T00:00:00.123999Z' },
+      { value: 2, timestamp: '1970-01-01T00:00:00Z' },
+    ])
+    expect(records.map(({ timestamp }) => timestamp)).toEqual([
+      '2024-01-01T00:00:00.123Z',
+      '1970-01-01T00:00:00.000Z',
+    ])
+  })
+
   it('keeps each value to the byte', async () => {
     const topic = await api.makeTopic('exact')
     const values = [
@@ -152,6 +179,17 @@ const BAD_RECORDS: [string, object | string, string][] = [
   ['a time that is none', { value: 1, timestamp: 'now' }, '/timestamp'],
   ['a time too far ahead', { value: 1, timestamp: '2999-01-01T00:00:00Z' }, '/timestamp'],
   ['a tombstone with a value', { value: 1, tombstone: true }, ''],
+  ['no value at all', { key: 'k' }, ''],
+  ['null for a key', { value: 1, key: null }, '/key'],
+  ['null for headers', { value: 1, headers: null }, '/headers'],
+  ['a topic', { value: 1, topic: 'x' }, '/topic'],
+  ['an offset', { value: 1, offset: 0 }, '/offset'],
+  ['a member twice', '{"value":1,"value":2}', ''],
+  ['a header without a name', { value: 1, headers: { '': 'x' } }, '/headers'],
+  ['a header in both forms', { value: 1, headers: { a: 'x' }, headersBase64: { a: 'eA==' } }, ''],
+  ['base64 without padding', { valueBase64: 'AA' }, '/valueBase64'],
+  ['base64 for URLs', { valueBase64: '-_8=' }, '/valueBase64'],
+  ['a time before 1970', { value: 1, timestamp: '1969-12-31T23:59:59Z' }, '/timestamp'],
   ['no object', '7', ''],
 ]
 
@@ -221,6 +259,21 @@ function describeLines(api: Api): void {
     const page = await api.call('GET', `/v1/topics/${topic}/records`)
     expect(page.text).toContain('"value":1.0')
     expect(page.text).toContain('"value":{"b": 2}')
+  })
+
+  it('skips blank lines, but counts them', async () => {
+    const topic = await api.makeTopic('blank')
+    const good = '\n{"value":1}\n\n  \n{"value":2}\n\n'
+    expect((await produceText(api, topic, good, 'application/x-ndjson')).status).toBe(200)
+    expect((await api.read(topic)).records.map(({ value }) => value)).toEqual([1, 2])
+    const answer = await produceText(api, topic, `${good}{]\n`, 'application/x-ndjson')
+    const { errors = [] } = api.expectProblem(answer, 'invalid-record')
+    expect(errors[0]?.pointer).toMatch(/^line 7\b/)
+  })
+
+  it.each(['application/ndjson', 'application/json-lines'])('takes %s, too', async (type) => {
+    const topic = await api.makeTopic('types')
+    expect((await produceText(api, topic, '{"value":1}', type)).status).toBe(200)
   })
 
   it('names the number of the bad line and writes nothing', async () => {

@@ -1,10 +1,10 @@
 /** Publish: one raw record a request. */
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import type { Answer } from '../support/http-client.ts'
+import { RawConnection } from '../support/raw-connection.ts'
 import type { Api } from './api.ts'
 import { kafkaPartition } from './murmur2.ts'
-import type { ProducedRecord, ReadPage } from './shapes.ts'
+import type { ProducedRecord } from './shapes.ts'
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -68,6 +68,8 @@ function describePayload(api: Api): void {
     ['application/vnd.order+json', '{"n":1}', { value: { n: 1 } }],
     ['text/plain', 'zeile\r\nzeile', { value: 'zeile\r\nzeile' }],
     ['text/plain; charset=utf-8', '€', { value: '€' }],
+    ['text/html', '<p>', { value: '<p>', headers: { 'content-type': 'text/html' } }],
+    ['text/plain; charset=iso-8859-1', 'abc', { valueBase64: 'YWJj' }],
     ['application/octet-stream', 'abc', { valueBase64: 'YWJj' }],
     ['image/png', Buffer.from([0x89, 0x50]), { valueBase64: 'iVA=' }],
   ])('keeps a %s payload', async (type, body, expected) => {
@@ -290,6 +292,32 @@ function describeRecordHeaders(api: Api): void {
     expect(record.header('traceparent')).toBe(traceparent)
   })
 
+  it('takes a key of any bytes in base64, behind the other forms', async () => {
+    const topic = await api.makeTopic('key-base64')
+    await api.publish(topic, 'v', { headers: { 'record-key-base64': '//4=' } })
+    await api.publish(topic, 'v', { headers: { 'record-key-base64': '//4=', 'record-key': 'b' } })
+    await api.publish(topic, 'v', { query: '?key=c', headers: { 'record-key': 'b' } })
+    const keys = (await api.read(topic)).records.map(({ key, keyBase64 }) => key ?? keyBase64)
+    expect(keys).toEqual(['//4=', 'b', 'c'])
+    const bad = await api.publish(topic, 'v', { headers: { 'record-key-base64': '@' } })
+    api.expectProblem(bad, 'invalid-parameter')
+  })
+
+  it.each([
+    ['twice', 'Record-Header-A: 1\r\nRecord-Header-a: 2\r\n'],
+    ['without a name', 'Record-Header-: 1\r\n'],
+  ])('refuses a record header %s', async (_, lines) => {
+    const topic = await api.makeTopic('header-form')
+    const { hostname, port, host } = new URL(api.baseUrl)
+    const connection = await RawConnection.open(Number(port || 80), hostname)
+    connection.write(
+      `POST /v1/topics/${topic}/publish HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n${lines}Content-Length: 1\r\n\r\nx`,
+    )
+    expect(await connection.status()).toBe(400)
+    connection.destroy()
+    await api.expectEmpty(topic)
+  })
+
   it('refuses record headers that belong to the server', async () => {
     const topic = await api.makeTopic('reserved-header')
     const answer = await api.publish(topic, 'v', { headers: { 'record-header-__idem': 'x' } })
@@ -346,45 +374,6 @@ function describeRefusals(api: Api): void {
       await api.expectEmpty(topic)
     },
   )
-
-  it('appends with If-Match only at the tail, and else names the current one', async () => {
-    const topic = await api.makeTopic('if-match')
-    await api.publish(topic, '0')
-    const tail = (await api.read(topic)).cursor
-    const quoted = (cursor: string): Record<string, string> => ({ 'if-match': `"${cursor}"` })
-    const first: Answer = await api.publish(topic, '1', { headers: quoted(tail) })
-    expect(first.status, first.text).toBe(201)
-    const second = await api.publish(topic, '2', { headers: quoted(tail) })
-    const current = api.expectProblem(second, 'precondition-failed').tail ?? ''
-    const third = await api.publish(topic, '3', { headers: quoted(current) })
-    expect(third.status, third.text).toBe(201)
-    const page: ReadPage = await api.read(topic)
-    expect(page.records.map(({ value }) => value)).toEqual([0, 1, 3])
-  })
-
-  it('lets exactly one of many writers with the same If-Match win', async () => {
-    const topic = await api.makeTopic('if-match-race')
-    const { cursor } = await api.read(topic)
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, (_, i) =>
-        api.publish(topic, `${i}`, { headers: { 'if-match': `"${cursor}"` } }),
-      ),
-    )
-    const statuses = answers.map(({ status }) => status).toSorted()
-    expect(statuses).toEqual([201, ...Array.from({ length: 19 }, () => 412)])
-    expect((await api.readAll(topic)).length).toBe(1)
-  })
-
-  it('refuses a damaged If-Match, and one of another topic', async () => {
-    const topic = await api.makeTopic('if-match-bad')
-    const other = await api.makeTopic('if-match-other')
-    const { cursor } = await api.read(other)
-    for (const value of ['"nonsense"', `"${cursor}"`]) {
-      const answer = await api.publish(topic, 'v', { headers: { 'if-match': value } })
-      api.expectProblem(answer, 'bad-cursor')
-    }
-    await api.expectEmpty(topic)
-  })
 
   it('refuses a record above maxRecordBytes with the limit, and takes one just below', async () => {
     const topic = await api.makeTopic('large', { maxRecordBytes: 10_000 })

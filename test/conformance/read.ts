@@ -2,7 +2,7 @@
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { Api } from './api.ts'
-import type { WireRecord } from './shapes.ts'
+import type { ReadPage, WireRecord } from './shapes.ts'
 
 const values = (records: readonly WireRecord[]): unknown[] => records.map(({ value }) => value)
 
@@ -149,10 +149,22 @@ function describeBounds(api: Api): void {
     }
   })
 
+  it('reads alike whatever the isolation, as long as there are no transactions', async () => {
+    const topic = await api.makeTopic('isolation')
+    await api.produceNumbers(topic, 3)
+    for (const isolation of ['committed', 'uncommitted']) {
+      expect((await api.read(topic, `?isolation=${isolation}`)).records.length).toBe(3)
+    }
+  })
+
   it('covers at most 256 partitions, and more by naming some', async () => {
     const topic = await api.makeTopic('wide', { partitions: 300 })
     const answer = await api.call('GET', `/v1/topics/${topic}/records`)
     expect(api.expectProblem(answer, 'too-many-partitions').limit).toBe(256)
+    const many = Array.from({ length: 257 }, (_, i) => `partition=${i}`).join('&')
+    const named = await api.call('GET', `/v1/topics/${topic}/records?${many}`)
+    expect([400, 422]).toContain(named.status)
+    expect((await api.read(topic, `?${many.replace('&partition=256', '')}`)).records).toEqual([])
     await api.produce(topic, [{ partition: 299, value: 'x' }])
     expect(values((await api.read(topic, '?partition=299')).records)).toEqual(['x'])
   })
@@ -164,6 +176,7 @@ function describeForms(api: Api): void {
     await api.produceNumbers(topic, 1)
     const answer = await api.call('GET', `/v1/topics/${topic}/records`)
     expect(answer.mediaType).toBe('application/json')
+    expect(answer.header('cursor')).toBe(answer.json<ReadPage>().cursor)
     expect(answer.header('x-content-type-options')).toBe('nosniff')
     expect(answer.header('cache-control')).toMatch(/no-store|no-cache/)
   })
@@ -269,7 +282,8 @@ function describeRefusals(api: Api): void {
     const topic = await api.makeTopic('past')
     await api.produceNumbers(topic, 3)
     const answer = await api.call('GET', `/v1/topics/${topic}/records?from=offset:4`)
-    const { tail = '' } = api.expectProblem(answer, 'offset-out-of-range')
+    const { tail = '', partition, offset } = api.expectProblem(answer, 'offset-out-of-range')
+    expect({ partition, offset }).toEqual({ partition: 0, offset: 3 })
     await api.produce(topic, [{ value: 'next' }])
     expect(values((await api.read(topic, `?cursor=${tail}`)).records)).toEqual(['next'])
   })

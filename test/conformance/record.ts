@@ -20,6 +20,9 @@ export function describeRecord(api: Api): void {
       const answer = await api.call('GET', path(topic, 0))
       expect([answer.status, answer.text]).toEqual([200, '<a/>'])
       expect(answer.mediaType).toBe('application/xml')
+      expect(answer.header('record-topic')).toBe(topic)
+      expect(answer.header('record-partition')).toBe('0')
+      expect(answer.header('record-offset')).toBe('0')
       expect(answer.header('record-key')).toBe('customer-7')
       expect(answer.header('record-timestamp')).toBe('2024-01-02T03:04:05.678Z')
       expect(answer.header('record-header-source')).toBe('web')
@@ -56,6 +59,10 @@ export function describeRecord(api: Api): void {
       ])
       const answer = await api.call('GET', path(topic, 0))
       expect([answer.status, answer.text]).toEqual([200, '1'])
+      expect(answer.header('record-key-base64')).toBe(
+        Buffer.from('k\r\nSet-Cookie: a=b').toString('base64'),
+      )
+      expect(answer.header('record-headers-omitted')).toBe('2')
       expect(answer.header('set-cookie')).toBeUndefined()
       expect(answer.header('evil')).toBeUndefined()
     })
@@ -64,8 +71,8 @@ export function describeRecord(api: Api): void {
       const topic = await api.makeTopic('tombstone')
       await api.produce(topic, [{ key: 'k', tombstone: true }])
       const answer = await api.call('GET', path(topic, 0))
-      expect([200, 204]).toContain(answer.status)
-      expect(answer.body.byteLength).toBe(0)
+      expect([answer.status, answer.body.byteLength]).toEqual([204, 0])
+      expect(answer.header('record-tombstone')).toBe('true')
       expect(answer.header('record-key')).toBe('k')
     })
 

@@ -10,6 +10,7 @@ export interface WireRecord {
   readonly valueBase64?: string
   readonly tombstone?: boolean
   readonly headers?: Readonly<Record<string, string>>
+  readonly headersBase64?: Readonly<Record<string, string>>
 }
 
 export interface ReadPage {
@@ -38,6 +39,10 @@ export interface Problem {
   readonly traceId: string
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[]
   readonly limit?: number
+  readonly retryAfterMs?: number
+  /** Which partition of a read failed, and where the cursor `earliest` or `tail` stands in it. */
+  readonly partition?: number
+  readonly offset?: number
   readonly tail?: string
   readonly earliest?: string
 }

@@ -10,7 +10,10 @@ const NDJSON = { 'content-type': 'application/x-ndjson' }
 
 /** A receipt of an upload, good or bad. */
 interface Receipt {
-  readonly records?: readonly { readonly partition: number; readonly offset: number }[]
+  readonly chunk?: number
+  readonly firstLine?: number
+  readonly lastLine?: number
+  readonly written?: readonly { readonly partition: number; readonly records: number }[]
   readonly error?: { readonly code: string; readonly errors?: readonly { pointer: string }[] }
 }
 
@@ -69,9 +72,36 @@ function describeChunks(api: Api): void {
     const answer = await upload(api, topic, lines(0, 2_500))
     expect([answer.status, answer.mediaType], answer.text).toEqual([200, 'application/x-ndjson'])
     const chunks = receipts(answer.text)
-    expect(chunks.length).toBe(3)
+    expect(chunks).toEqual(
+      [0, 1, 2].map((chunk) => ({
+        chunk,
+        firstLine: chunk * 1_000 + 1,
+        lastLine: Math.min(2_500, (chunk + 1) * 1_000),
+        written: [{ partition: 0, records: chunk === 2 ? 500 : 1_000, firstOffset: chunk * 1_000 }],
+      })),
+    )
     const values = (await api.readAll(topic)).map(({ value }) => value)
     expect(values).toEqual(Array.from({ length: 2_500 }, (_, i) => i))
+  })
+
+  it('counts blank lines, gives no receipt for them alone, and spreads over partitions', async () => {
+    const topic = await api.makeTopic('blank', { partitions: 2 })
+    const text = `${'\n'.repeat(1_000)}\n{"value":1,"partition":1}\n\n{"value":2,"partition":0}\n`
+    const answer = await upload(api, topic, text)
+    const [receipt, ...more] = receipts(answer.text)
+    expect(more).toEqual([])
+    expect(receipt).toMatchObject({ chunk: 0, lastLine: 1_004 })
+    expect(receipt?.written?.map(({ records }) => records)).toEqual([1, 1])
+    const broken = receipts((await upload(api, topic, `\n\n{]\n`)).text)
+    expect(broken[0]?.error?.errors?.[0]?.pointer).toMatch(/^line 3\b/)
+  })
+
+  it('gives receipts with acks=0, too', async () => {
+    const topic = await api.makeTopic('acks-0')
+    const path = `/v1/topics/${topic}/records?stream=true&acks=0`
+    const answer = await api.call('POST', path, { headers: NDJSON, body: lines(0, 10) })
+    expect([answer.status, receipts(answer.text).length]).toEqual([200, 1])
+    expect((await api.read(topic, '?wait=10')).records.length).toBeGreaterThan(0)
   })
 
   it('cuts a chunk at 1 MiB', async () => {
