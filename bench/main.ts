@@ -9,7 +9,7 @@ import { describeMachine } from './lib/machine.ts'
 import type { Measurement } from './lib/measurement.ts'
 import { markdown, terminalTable } from './lib/report.ts'
 import { Stage } from './lib/stage.ts'
-import { machineTimes } from './lib/usage.ts'
+import { machineTimes, ownSeconds } from './lib/usage.ts'
 import { fanOut } from './rows/fan-out.ts'
 import { ingest } from './rows/ingest.ts'
 import { latency } from './rows/latency.ts'
@@ -101,10 +101,14 @@ async function run(settings: Settings): Promise<number> {
       console.error(`${family.name} failed: ${message}`)
     }
   }
+  await stage.close()
   const after = machineTimes()
+  const all = after.all - before.all
+  const busy = all - (after.idle - before.idle) - (after.steal - before.steal)
   const report = {
     machine: describeMachine(settings.data),
-    stealPercent: ((after.steal - before.steal) / (after.all - before.all)) * 100,
+    stealPercent: ((after.steal - before.steal) / all) * 100,
+    othersPercent: Math.max(0, (busy - ownSeconds()) / all) * 100,
     rounds: settings.rounds,
     seconds: settings.seconds,
     date: new Date().toISOString().slice(0, 10),
@@ -112,13 +116,14 @@ async function run(settings: Settings): Promise<number> {
     tables,
     failures,
   }
-  await stage.close()
   console.log(terminalTable(measurements))
   for (const { title, columns, lines } of tables) {
     console.log(
       [`\n${title}`, columns.join('\t'), ...lines.map((line) => line.join('\t'))].join('\n'),
     )
   }
+  const noise = `steal ${report.stealPercent.toFixed(1)} %, other processes ${report.othersPercent.toFixed(0)} % of the machine`
+  console.log(`\n${noise}`)
   if (settings.out !== undefined) {
     writeFileSync(settings.out, markdown(report))
     console.log(`written to ${settings.out}`)

@@ -7,6 +7,8 @@ import { TARGETS, target, verdict } from './targets.ts'
 export interface Report {
   readonly machine: Machine
   readonly stealPercent: number
+  /** Of all cores; other processes make every figure worse, and not evenly. */
+  readonly othersPercent: number
   readonly rounds: number
   readonly seconds: number
   readonly date: string
@@ -14,6 +16,9 @@ export interface Report {
   readonly tables: readonly ExtraTable[]
   readonly failures: readonly { readonly name: string; readonly message: string }[]
 }
+
+/** Others may use so much before the report warns. */
+const QUIET_PERCENT = 5
 
 const COLUMNS = ['row', 'what', 'gate', 'stretch', 'today (min..max)', 'ours', 'theirs', 'verdict']
 
@@ -60,7 +65,8 @@ export function markdown(report: Report): string {
     'Absolute figures are medians too and hold for this machine in these minutes only.',
     '',
     `Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, kernel ${machine.kernel},`,
-    `Node ${machine.node}, data on ${machine.disk}; steal ${report.stealPercent.toFixed(1)} % over the run.`,
+    `Node ${machine.node}, data on ${machine.disk}. Over the run steal was ${report.stealPercent.toFixed(1)} %, and other processes`,
+    `used ${report.othersPercent.toFixed(0)} % of the machine${report.othersPercent > QUIET_PERCENT ? ': too much for these figures to be trusted' : ''}.`,
     '',
     ...markdownTable(COLUMNS, cells(report.measurements)),
     '',

@@ -54,6 +54,12 @@ export function machineTimes(): { all: number; idle: number; steal: number } {
   }
 }
 
+/** Seconds of processor time that this process and its children that have ended used. */
+export function ownSeconds(): number {
+  const [, , , , , , , , , , , user, system, childUser, childSystem] = statFields('/proc/self/stat')
+  return (Number(user) + Number(system) + Number(childUser) + Number(childSystem)) * TICK_SECONDS
+}
+
 function usageOf(pid: number): Usage {
   const machine = machineTimes()
   return {
@@ -66,8 +72,12 @@ function usageOf(pid: number): Usage {
 }
 
 function cpuSeconds(path: string): number {
+  const [, , , , , , , , , , , user, system] = statFields(path)
+  return (Number(user) + Number(system)) * TICK_SECONDS
+}
+
+/** From the third field on: the command before it, in parentheses, may itself hold spaces. */
+function statFields(path: string): string[] {
   const text = readFileSync(path, 'utf8')
-  // The command in parentheses may itself hold spaces; utime and stime are fields 14 and 15.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * TICK_SECONDS
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')
 }
