@@ -1,5 +1,6 @@
 /** The pages for people, as a browser shows them: complete, without errors, from this server alone. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.ts'
 import { TempServer } from '../support/temp-server.ts'
 import { browserObstacle, launchBrowser } from './chromium.ts'
 
@@ -37,7 +38,10 @@ if (obstacle !== undefined) {
           if (!request.url().startsWith(server.baseUrl)) foreign.push(request.url())
         })
         await page.goto(`${server.baseUrl}${path}`, { waitUntil: 'networkidle' })
-        await page.waitForFunction('document.body.innerText.length > 100')
+        await eventually('the page has its text', async () => {
+          const length = await page.evaluate('document.body.innerText.length')
+          return Number(length) > 100 || undefined
+        })
         expect(errors).toEqual([])
         expect(foreign).toEqual([])
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(
