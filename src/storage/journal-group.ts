@@ -88,8 +88,8 @@ export class GroupBuilder {
     view.setUint32(at + 5, logId)
     at += FRAME_HEADER_BYTES
     for (const part of parts) {
-      this.#bytes.set(part, at)
-      at += part.length
+      // Not `set`: into shared memory that copies a word at a time, eight times as slow.
+      at += Buffer.from(part.buffer, part.byteOffset, part.length).copy(this.#bytes, at)
     }
     this.#end = at
     this.#frames++
