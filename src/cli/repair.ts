@@ -13,6 +13,7 @@ import { LogManager } from '../storage/log-manager.ts'
 import { quarantinePath } from '../storage/quarantine.ts'
 import { STORAGE_DEFAULTS } from '../storage/storage-options.ts'
 import { adoptBeyondEnd } from './adopt-beyond-end.ts'
+import { checkMetadata } from './check-metadata.ts'
 import type { OfflineDeps } from './dump.ts'
 import type { SegmentAudit } from './log-damage.ts'
 import { auditLog, isDamaged } from './log-damage.ts'
@@ -54,7 +55,8 @@ export async function repair(deps: RepairDeps, options: RepairOptions): Promise<
   const run = new Repair(deps, options, state)
   // Recovery takes the lock itself.
   if (options.apply) await run.recover()
-  return await run.finish()
+  const exitCode = await run.finish()
+  return (await checkMetadata(deps, dataDirectory)) ? exitCode : 1
 }
 
 class Repair {
