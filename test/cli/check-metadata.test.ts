@@ -38,5 +38,5 @@ test('names what is damaged, and what to do', async () => {
   bytes[at + 9] = (bytes[at + 9] as number) ^ 1
   writeFileSync(path, bytes)
   expect(await checkMetadata(deps, directory)).toBe(false)
-  expect(said.join('\n')).toMatch(/metadata\.db is damaged[^]*restore the file from a backup/)
+  expect(said.join('\n')).toMatch(/metadata\.db is damaged[\s\S]*restore the file from a backup/)
 })
