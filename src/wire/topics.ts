@@ -62,7 +62,11 @@ export const TopicSpecBody = Type.Object(
     profile: Type.Optional(PROFILE),
     ...Type.Partial(Type.Object(CONFIG)).properties,
   },
-  { $id: 'TopicSpec', additionalProperties: false },
+  {
+    $id: 'TopicSpec',
+    additionalProperties: false,
+    examples: [{ partitions: 6, retentionMs: 86_400_000, profile: 'latency' }],
+  },
 )
 
 /** Body of `PATCH /v1/topics/{topic}`. */
@@ -70,6 +74,7 @@ export const TopicChangeBody = Type.Object(TopicSpecBody.properties, {
   $id: 'TopicChange',
   additionalProperties: false,
   minProperties: 1,
+  examples: [{ retentionMs: 86_400_000 }],
 })
 
 export const TopicPartition = Type.Object(
