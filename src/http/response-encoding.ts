@@ -15,6 +15,7 @@ const ZSTD_LEVEL = 1
 
 /** The encoding that the client likes best; zstd where it has no preference. */
 export function chooseEncoding(acceptEncoding: string | undefined): Encoding | undefined {
+  if (acceptEncoding === undefined) return undefined
   const weightOf = weights(acceptEncoding)
   const zstd = weightOf('zstd')
   const gz = Math.max(weightOf('gzip'), weightOf('x-gzip'))
