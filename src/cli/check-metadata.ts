@@ -2,7 +2,7 @@
 import type { Clock } from '../env/clock.ts'
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { DamagedStoreError } from '../metadata/metadata-store.ts'
-import type { OfflineDeps } from './dump.ts'
+import type { OfflineDeps } from './offline-deps.ts'
 
 /** Resolves to false, and says what to do, if they are damaged. */
 export async function checkMetadata(

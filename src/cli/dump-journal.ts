@@ -23,7 +23,7 @@ import {
   readGroupHeader,
 } from '../storage/journal-group.ts'
 import type { JournalPosition } from '../storage/journal-index.ts'
-import type { OfflineDeps } from './dump.ts'
+import type { OfflineDeps } from './offline-deps.ts'
 
 const GROUP_KINDS = ['frames', 'seal', 'closing seal']
 const EPOCH_AT = 8

@@ -9,14 +9,9 @@ import { parseSegmentFileName } from '../storage/segment.ts'
 import { auditSegment } from '../storage/segment-audit.ts'
 import { TIME_ENTRY_BYTES, TimeIndex } from '../storage/time-index.ts'
 import { dumpJournal } from './dump-journal.ts'
+import type { OfflineDeps } from './offline-deps.ts'
 
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
-
-export interface OfflineDeps {
-  readonly fileSystem: FileSystem
-  /** Takes a line, without its end. */
-  readonly write: (line: string) => void
-}
 
 /** Resolves to the exit code: 0 if all is valid, 1 if not, 2 if the file is none that can be printed. */
 export async function dump(deps: OfflineDeps, path: string): Promise<number> {

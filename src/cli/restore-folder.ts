@@ -3,7 +3,7 @@ import type { Checkpoint } from '../storage/checkpoint.ts'
 import { missingJournal, readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
 import type { NodeIdentity } from '../storage/node-identity.ts'
 import { DataDirectoryError, readIdentity, writeIdentity } from '../storage/node-identity.ts'
-import type { OfflineDeps } from './dump.ts'
+import type { OfflineDeps } from './offline-deps.ts'
 import { rebuildCheckpoint, setJournalAside } from './rebuild-checkpoint.ts'
 
 export interface FolderState {

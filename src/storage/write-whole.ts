@@ -1,5 +1,6 @@
 /** Writes parts one behind the other in spite of short writes. */
 import type { FileHandle } from '../env/file-system.ts'
+import { dropBytes } from '../lib/drop-bytes.ts'
 
 /** What was written before a failure, from the first byte on. */
 export class PartialWriteError extends Error {
@@ -30,16 +31,4 @@ export async function writeWhole(
   } catch (error) {
     throw new PartialWriteError(written, { cause: error })
   }
-}
-
-function dropBytes(parts: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
-  let left = bytes
-  for (let i = 0; i < parts.length; i++) {
-    const part = parts[i] as Uint8Array
-    if (part.length > left) {
-      return left === 0 ? parts.slice(i) : [part.subarray(left), ...parts.slice(i + 1)]
-    }
-    left -= part.length
-  }
-  return []
 }
