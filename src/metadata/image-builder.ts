@@ -7,12 +7,19 @@ import type { SlotMap } from '../core/slot-map.ts'
 import { initialSlotMap } from '../core/slot-map.ts'
 import type { Logger } from '../env/logger.ts'
 import { EMPTY_IMAGE, ImageDraft } from './image-draft.ts'
-import type { MetadataImage, NodeImage, PartitionImage, TopicImage } from './metadata-image.ts'
+import type {
+  ControllerImage,
+  MetadataImage,
+  NodeImage,
+  PartitionImage,
+  TopicImage,
+} from './metadata-image.ts'
 import type { MetadataKey } from './metadata-keys.ts'
 import { parseMetadataKey } from './metadata-keys.ts'
 import type { TopicRecord } from './metadata-records.ts'
 import {
   decodeCluster,
+  decodeController,
   decodeNode,
   decodePartition,
   decodeRemovedTopic,
@@ -23,7 +30,15 @@ import { slotMapOf } from './slot-map-record.ts'
 
 /** Distinct partition counts whose initial slot map is shared by all topics that have it. */
 const SHARED_SLOT_MAPS = 256
-const NOBODY: PartitionImage = { replicas: [], leader: -1, leaderEpoch: 0, isr: [] }
+const NOBODY: PartitionImage = {
+  replicas: [],
+  leader: -1,
+  leaderEpoch: 0,
+  isr: [],
+  elr: [],
+  state: 'active',
+  revision: 0,
+}
 
 /** Topics that a change is about, each with its partitions that are. */
 type Touched = Map<TopicName, number[]>
@@ -73,8 +88,13 @@ export class ImageBuilder {
       case 'cluster':
         draft.setClusterId(entry === undefined ? '' : decodeCluster(entry.value).clusterId)
         break
+      case 'controller':
+        draft.setController(entry && controllerImage(entry))
+        break
       case 'node':
         draft.setNode(key.nodeId, entry && nodeImage(key.nodeId, entry))
+        break
+      case 'node-registry':
         break
       case 'removed-topic':
         draft.setRemovedTopic(key.topicId, entry && decodeRemovedTopic(entry.value).removedAtMs)
@@ -112,12 +132,12 @@ export class ImageBuilder {
       if (partitions?.size === 0) this.#partitions.delete(topicId)
       return
     }
-    const { replicas, leader, leaderEpoch, isr } = decodePartition(entry.value)
+    const image = { ...decodePartition(entry.value), revision: entry.modRevision }
     if (partitions === undefined) {
       partitions = new Map()
       this.#partitions.set(topicId, partitions)
     }
-    partitions.set(partition, { replicas, leader, leaderEpoch, isr })
+    partitions.set(partition, image)
   }
 
   #topic(name: TopicName, touched: readonly number[]): TopicImage | undefined {
@@ -172,8 +192,13 @@ export class ImageBuilder {
 }
 
 function nodeImage(id: number, entry: Entry): NodeImage {
-  const { url, rack } = decodeNode(entry.value)
-  return { id, url, rack, incarnation: entry.createRevision }
+  const { url, rack, version, draining = false } = decodeNode(entry.value)
+  const incarnation = entry.createRevision
+  return { id, url, rack, incarnation, draining, ...(version !== undefined && { version }) }
+}
+
+function controllerImage(entry: Entry): ControllerImage {
+  return { nodeId: decodeController(entry.value).nodeId, epoch: entry.createRevision }
 }
 
 function touch(touched: Touched, name: TopicName): number[] {

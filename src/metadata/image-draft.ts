@@ -1,6 +1,6 @@
 /** The next image in the making: notes what changes, and copies no more than that holds. */
 import type { TopicId, TopicName } from '../core/ids.ts'
-import type { MetadataImage, NodeImage, TopicImage } from './metadata-image.ts'
+import type { ControllerImage, MetadataImage, NodeImage, TopicImage } from './metadata-image.ts'
 import { SharedMap } from './shared-map.ts'
 
 /** An image as it is built here: its large maps share their memory with those before and after. */
@@ -16,6 +16,7 @@ export const EMPTY_IMAGE: SharedImage = {
   topics: SharedMap.empty(),
   topicsById: SharedMap.empty(),
   nodes: new Map(),
+  controller: undefined,
   removedTopics: SharedMap.empty(),
 }
 
@@ -27,14 +28,20 @@ export class ImageDraft {
   readonly #removedTopics = new Map<TopicId, number | undefined>()
   #nodes: Map<number, NodeImage> | undefined
   #clusterId: string
+  #controller: ControllerImage | undefined
 
   constructor(before: SharedImage) {
     this.#before = before
     this.#clusterId = before.clusterId
+    this.#controller = before.controller
   }
 
   setClusterId(clusterId: string): void {
     this.#clusterId = clusterId
+  }
+
+  setController(controller: ControllerImage | undefined): void {
+    this.#controller = controller
   }
 
   setNode(id: number, node: NodeImage | undefined): void {
@@ -63,6 +70,7 @@ export class ImageDraft {
       topics: this.#topics.size === 0 ? topics : topics.with(this.#topics),
       topicsById: this.#topicsById.size === 0 ? topicsById : topicsById.with(this.#topicsById),
       nodes: this.#nodes ?? nodes,
+      controller: this.#controller,
       removedTopics:
         this.#removedTopics.size === 0 ? removedTopics : removedTopics.with(this.#removedTopics),
     }

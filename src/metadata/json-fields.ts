@@ -12,6 +12,15 @@ export class JsonFields {
     return new JsonFields(asObject(JSON.parse(text), 'the value'))
   }
 
+  /** All of them, unchecked. */
+  get members(): Readonly<Record<string, unknown>> {
+    return this.#members
+  }
+
+  has(name: string): boolean {
+    return this.#members[name] !== undefined
+  }
+
   object(name: string): JsonFields {
     return new JsonFields(asObject(this.#members[name], name))
   }
@@ -24,6 +33,12 @@ export class JsonFields {
   string(name: string): string {
     const value = this.#members[name]
     if (typeof value !== 'string') throw new TypeError(`${name} is not a string`)
+    return value
+  }
+
+  boolean(name: string): boolean {
+    const value = this.#members[name]
+    if (typeof value !== 'boolean') throw new TypeError(`${name} is not true or false`)
     return value
   }
 

@@ -1,14 +1,12 @@
 /** An immutable snapshot of what the cluster agrees on, as nodes use it on the way of a record. */
 import type { TopicId, TopicName } from '../core/ids.ts'
+import type { PartitionState } from '../core/partition-state.ts'
 import type { SlotMap } from '../core/slot-map.ts'
 import type { TopicConfig } from '../core/topic.ts'
 
-export interface PartitionImage {
-  readonly replicas: readonly number[]
-  /** Node id, or -1 while there is no leader. */
-  readonly leader: number
-  readonly leaderEpoch: number
-  readonly isr: readonly number[]
+export interface PartitionImage extends PartitionState {
+  /** Modification revision of its key, which whoever changes it compares; 0 while the key is missing. */
+  readonly revision: number
 }
 
 export interface TopicImage {
@@ -26,6 +24,16 @@ export interface NodeImage {
   readonly rack: string
   /** Create revision of the node's registration: changes with every start. */
   readonly incarnation: number
+  /** Software version, if the node tells it. */
+  readonly version?: string
+  /** The node is about to stop: it becomes no leader. */
+  readonly draining: boolean
+}
+
+export interface ControllerImage {
+  readonly nodeId: number
+  /** Create revision of the controller's key: another for every term of office. */
+  readonly epoch: number
 }
 
 export interface MetadataImage {
@@ -35,6 +43,8 @@ export interface MetadataImage {
   readonly topics: ReadonlyMap<TopicName, TopicImage>
   readonly topicsById: ReadonlyMap<TopicId, TopicImage>
   readonly nodes: ReadonlyMap<number, NodeImage>
+  /** Who elects leaders now; undefined while nobody does. */
+  readonly controller: ControllerImage | undefined
   /**
    * Topics that were deleted, with the time in milliseconds since the epoch. Data of a topic may be
    * removed only when its id is here: that it is merely unknown proves nothing.

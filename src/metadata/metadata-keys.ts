@@ -2,7 +2,9 @@
  * Where things are in the metadata store.
  *
  *   /cluster                       what the cluster is
+ *   /controller                    who elects leaders; its create revision is the controller epoch
  *   /nodes/<id>                    a node that is up; its create revision is the incarnation
+ *   /node-registry/<id>            which data directory the node id belongs to, up or not
  *   /topics/<name>                 a topic; writing it is the commit point of a creation
  *   /partitions/<topicId>/<p>      who holds and leads a partition; inert without its topic
  *   /removed-topics/<topicId>      a topic that was deleted, so that its data may be too
@@ -11,14 +13,18 @@ import type { TopicId, TopicName } from '../core/ids.ts'
 import { parseTopicId, parseTopicName } from '../core/ids.ts'
 
 export const CLUSTER_KEY = '/cluster'
+export const CONTROLLER_KEY = '/controller'
 export const TOPICS_PREFIX = '/topics/'
 export const NODES_PREFIX = '/nodes/'
+export const NODE_REGISTRY_PREFIX = '/node-registry/'
 export const PARTITIONS_PREFIX = '/partitions/'
 export const REMOVED_TOPICS_PREFIX = '/removed-topics/'
 
 export type MetadataKey =
   | { readonly kind: 'cluster' }
+  | { readonly kind: 'controller' }
   | { readonly kind: 'node'; readonly nodeId: number }
+  | { readonly kind: 'node-registry'; readonly nodeId: number }
   | { readonly kind: 'topic'; readonly name: TopicName }
   | { readonly kind: 'partition'; readonly topicId: TopicId; readonly partition: number }
   | { readonly kind: 'removed-topic'; readonly topicId: TopicId }
@@ -29,6 +35,10 @@ export function topicKey(name: TopicName): string {
 
 export function nodeKey(nodeId: number): string {
   return `${NODES_PREFIX}${nodeId}`
+}
+
+export function nodeRegistryKey(nodeId: number): string {
+  return `${NODE_REGISTRY_PREFIX}${nodeId}`
 }
 
 export function partitionsPrefix(topicId: TopicId): string {
@@ -46,6 +56,7 @@ export function removedTopicKey(topicId: TopicId): string {
 /** undefined: not a key of this version; a later one may have more kinds. */
 export function parseMetadataKey(key: string): MetadataKey | undefined {
   if (key === CLUSTER_KEY) return { kind: 'cluster' }
+  if (key === CONTROLLER_KEY) return { kind: 'controller' }
   const [, kind, first = '', second, ...rest] = key.split('/')
   if (rest.length > 0) return undefined
   if (kind === 'partitions') {
@@ -60,9 +71,10 @@ export function parseMetadataKey(key: string): MetadataKey | undefined {
     const name = parseTopicName(first)
     return name && { kind: 'topic', name }
   }
-  if (kind === 'nodes') {
+  if (kind === 'nodes' || kind === 'node-registry') {
     const nodeId = parseIndex(first)
-    return nodeId === undefined ? undefined : { kind: 'node', nodeId }
+    if (nodeId === undefined) return undefined
+    return { kind: kind === 'nodes' ? 'node' : kind, nodeId }
   }
   if (kind === 'removed-topics') {
     const topicId = parseTopicId(first)

@@ -5,6 +5,7 @@
 import type { TopicId } from '../core/ids.ts'
 import { parseTopicId } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
+import type { PartitionState } from '../core/partition-state.ts'
 import type { TopicConfig } from '../core/topic.ts'
 import { JsonFields } from './json-fields.ts'
 import type { SlotMapRecord } from './slot-map-record.ts'
@@ -16,8 +17,30 @@ export interface ClusterRecord {
 }
 
 export interface NodeRecord {
+  /** Where other nodes reach it. */
   readonly url: string
   readonly rack: string
+  /** Software version. */
+  readonly version?: string
+  /** The node is about to stop: it is given no new work. */
+  readonly draining?: boolean
+  /** Of the data directory, so that a node knows the registration of its own previous run. */
+  readonly directoryId?: string
+  /** The lease that the registration ends with; no other registration has the same. */
+  readonly leaseId?: string
+}
+
+/** Outlives the node's process: whose the id is. */
+export interface NodeRegistryRecord {
+  readonly directoryId: string
+  readonly rack: string
+  readonly createdAtMs: number
+}
+
+export interface ControllerRecord {
+  readonly nodeId: number
+  /** Of that node, when it became the controller. */
+  readonly incarnation: number
 }
 
 export interface TopicRecord {
@@ -30,16 +53,8 @@ export interface TopicRecord {
   readonly createdAtMs: number
 }
 
-export interface PartitionRecord {
-  readonly replicas: readonly number[]
-  /** Node id, or -1 while there is no leader. */
-  readonly leader: number
-  readonly leaderEpoch: number
-  readonly isr: readonly number[]
-  /** Eligible leader replicas: out of the ISR but known to hold all that is committed. */
-  readonly elr: readonly number[]
-  readonly state: 'active'
-}
+/** May hold members that a later version added: who makes the next state from it spreads it. */
+export type PartitionRecord = PartitionState
 
 export interface RemovedTopicRecord {
   readonly name: string
@@ -47,7 +62,14 @@ export interface RemovedTopicRecord {
 }
 
 export function encodeRecord(
-  record: ClusterRecord | NodeRecord | TopicRecord | PartitionRecord | RemovedTopicRecord,
+  record:
+    | ClusterRecord
+    | ControllerRecord
+    | NodeRecord
+    | NodeRegistryRecord
+    | TopicRecord
+    | PartitionRecord
+    | RemovedTopicRecord,
 ): string {
   return JSON.stringify(record)
 }
@@ -60,7 +82,28 @@ export function decodeCluster(text: string): ClusterRecord {
 
 export function decodeNode(text: string): NodeRecord {
   const fields = JsonFields.parse(text)
-  return { url: fields.string('url'), rack: fields.string('rack') }
+  return {
+    url: fields.string('url'),
+    rack: fields.string('rack'),
+    ...(fields.has('version') && { version: fields.string('version') }),
+    ...(fields.has('draining') && { draining: fields.boolean('draining') }),
+    ...(fields.has('directoryId') && { directoryId: fields.string('directoryId') }),
+    ...(fields.has('leaseId') && { leaseId: fields.string('leaseId') }),
+  }
+}
+
+export function decodeNodeRegistry(text: string): NodeRegistryRecord {
+  const fields = JsonFields.parse(text)
+  return {
+    directoryId: fields.string('directoryId'),
+    rack: fields.string('rack'),
+    createdAtMs: fields.integer('createdAtMs', 0),
+  }
+}
+
+export function decodeController(text: string): ControllerRecord {
+  const fields = JsonFields.parse(text)
+  return { nodeId: fields.integer('nodeId', 0), incarnation: fields.integer('incarnation', 1) }
 }
 
 export function decodeTopic(text: string): TopicRecord {
@@ -79,16 +122,23 @@ export function decodeTopic(text: string): TopicRecord {
   }
 }
 
+/** With the members that this version does not know, so that they survive its being rewritten. */
 export function decodePartition(text: string): PartitionRecord {
   const fields = JsonFields.parse(text)
   return {
+    ...fields.members,
     replicas: fields.integers('replicas'),
     leader: fields.integer('leader', -1),
     leaderEpoch: fields.integer('leaderEpoch', 0),
     isr: fields.integers('isr'),
     elr: fields.integers('elr'),
     state: fields.oneOf('state', ['active']),
+    ...(fields.has('unclean') && { unclean: readUnclean(fields.object('unclean')) }),
   }
+}
+
+function readUnclean(fields: JsonFields): NonNullable<PartitionRecord['unclean']> {
+  return { atMs: fields.integer('atMs', 0), leaderEpoch: fields.integer('leaderEpoch', 0) }
 }
 
 export function decodeRemovedTopic(text: string): RemovedTopicRecord {

@@ -34,7 +34,15 @@ describe('TopicAdmin', () => {
       })
       expect(topic.createdAtMs).toBe(base.clock.nowMs())
       expect(topic.partitions).toHaveLength(6)
-      expect(topic.partitions[5]).toEqual({ replicas: [0], leader: 0, leaderEpoch: 0, isr: [0] })
+      expect(topic.partitions[5]).toEqual({
+        replicas: [0],
+        leader: 0,
+        leaderEpoch: 0,
+        isr: [0],
+        elr: [],
+        state: 'active',
+        revision: base.follower.image.version,
+      })
       expect(topic.slotMap.slots.length).toBe(4098)
     })
 

@@ -25,6 +25,9 @@ export function topicImage(
       leader: 1,
       leaderEpoch: 7,
       isr: [1],
+      elr: [],
+      state: 'active',
+      revision: 1,
     })),
   }
 }
@@ -54,7 +57,8 @@ function imageOf(topics: readonly TopicImage[], version: number): MetadataImage 
     version,
     topics: new Map(topics.map((topic) => [topic.name, topic])),
     topicsById: new Map(topics.map((topic) => [topic.id, topic])),
-    nodes: new Map([[1, { id: 1, url: '', rack: '', incarnation: 1 }]]),
+    nodes: new Map([[1, { id: 1, url: '', rack: '', incarnation: 1, draining: false }]]),
+    controller: undefined,
     removedTopics: new Map(),
   }
 }

@@ -5,7 +5,7 @@ import { nullLogger } from '../../src/env/logger.ts'
 import { ensureCluster, registerOnlyNode } from '../../src/metadata/cluster-bootstrap.ts'
 import { MetadataFollower } from '../../src/metadata/metadata-follower.ts'
 import type { MetadataImage } from '../../src/metadata/metadata-image.ts'
-import { removedTopicKey, topicKey } from '../../src/metadata/metadata-keys.ts'
+import { CONTROLLER_KEY, removedTopicKey, topicKey } from '../../src/metadata/metadata-keys.ts'
 import { encodeRecord } from '../../src/metadata/metadata-records.ts'
 import type { MetadataStore, Transaction } from '../../src/metadata/metadata-store.ts'
 import { makeTempStore } from './temp-store.ts'
@@ -50,7 +50,13 @@ describe('MetadataFollower', () => {
     await follow()
     const { image } = follower
     expect(image.clusterId).toBe(clusterId)
-    expect(image.nodes.get(3)).toEqual({ id: 3, url: 'http://a', rack: 'r', incarnation })
+    expect(image.nodes.get(3)).toEqual({
+      id: 3,
+      url: 'http://a',
+      rack: 'r',
+      incarnation,
+      draining: false,
+    })
     const topic = image.topics.get(name('a'))!
     expect(topic.partitions).toHaveLength(3)
     expect(topic.config.lingerMs).toBe(4)
@@ -66,6 +72,28 @@ describe('MetadataFollower', () => {
     expect(await registerOnlyNode(base.store, 0, node)).toBeGreaterThan(incarnation)
     await follow()
     expect(follower.image.nodes.get(0)?.incarnation).toBeGreaterThan(incarnation)
+  })
+
+  test('tells who the controller is, and since which revision', async () => {
+    await follow()
+    expect(follower.image.controller).toBeUndefined()
+    const value = encodeRecord({ nodeId: 3, incarnation: 2 })
+    const { version } = await write([{ key: CONTROLLER_KEY, value }])
+    expect(follower.image.controller).toEqual({ nodeId: 3, epoch: version })
+    expect((await write([], [CONTROLLER_KEY])).controller).toBeUndefined()
+  })
+
+  test('a partition keeps what only a later version knows, and tells its revision', async () => {
+    await follow()
+    const id = topicId(1)
+    const put = partitionPut(id, 0, 3)
+    const value = JSON.stringify({ ...JSON.parse(put.value), adding: [4] })
+    const { version, topics } = await write([{ key: put.key, value }, topicPut('a', id, 1)])
+    expect(topics.get(name('a'))?.partitions[0]).toMatchObject({
+      elr: [],
+      adding: [4],
+      revision: version,
+    })
   })
 
   test('tells listeners of each change, with the image that it gives', async () => {

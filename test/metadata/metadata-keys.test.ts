@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import {
   CLUSTER_KEY,
+  CONTROLLER_KEY,
   nodeKey,
+  nodeRegistryKey,
   parseMetadataKey,
   partitionMetadataKey,
   removedTopicKey,
@@ -14,6 +16,8 @@ describe('metadata keys', () => {
     const id = topicId(0xabc)
     expect(parseMetadataKey(CLUSTER_KEY)).toEqual({ kind: 'cluster' })
     expect(parseMetadataKey(nodeKey(12))).toEqual({ kind: 'node', nodeId: 12 })
+    expect(parseMetadataKey(CONTROLLER_KEY)).toEqual({ kind: 'controller' })
+    expect(parseMetadataKey(nodeRegistryKey(3))).toEqual({ kind: 'node-registry', nodeId: 3 })
     expect(parseMetadataKey(topicKey(name('a.b')))).toEqual({ kind: 'topic', name: 'a.b' })
     expect(parseMetadataKey(partitionMetadataKey(id, 0))).toEqual({
       kind: 'partition',
@@ -38,7 +42,10 @@ describe('metadata keys', () => {
     `/partitions/${topicId(1)}/-1`,
     `/partitions/${topicId(1)}/1/2`,
     `/removed-topics/${topicId(1)}/x`,
-    '/controller',
+    '/controller/',
+    '/node-registry/',
+    '/node-registry/1/2',
+    '/elsewhere',
   ])('%j is none', (key) => {
     expect(parseMetadataKey(key)).toBeUndefined()
   })

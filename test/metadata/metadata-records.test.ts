@@ -4,6 +4,9 @@ import { initialSlotMap, slotCount } from '../../src/core/slot-map.ts'
 import { defaultTopicConfig } from '../../src/core/topic.ts'
 import type { TopicRecord } from '../../src/metadata/metadata-records.ts'
 import {
+  decodeController,
+  decodeNode,
+  decodeNodeRegistry,
   decodePartition,
   decodeTopic,
   encodeRecord,
@@ -64,7 +67,7 @@ describe('topic record', () => {
 })
 
 describe('partition record', () => {
-  test('comes back as it was written; more members are tolerated', () => {
+  test('comes back as it was written; more members are tolerated, and kept', () => {
     const record = {
       replicas: [1, 2],
       leader: -1,
@@ -73,10 +76,35 @@ describe('partition record', () => {
       elr: [],
       state: 'active',
     } as const
-    expect(decodePartition(JSON.stringify({ ...record, adding: [3] }))).toEqual(record)
+    expect(decodePartition(JSON.stringify({ ...record, adding: [3] }))).toEqual({
+      ...record,
+      adding: [3],
+    })
     expect(() => decodePartition(JSON.stringify({ ...record, leader: -2 }))).toThrow('leader')
     expect(() => decodePartition(JSON.stringify({ ...record, isr: ['2'] }))).toThrow('isr')
     expect(() => decodePartition(JSON.stringify({ ...record, replicas: 2 }))).toThrow('replicas')
+    const unclean = { atMs: 5, leaderEpoch: 7 }
+    expect(decodePartition(encodeRecord({ ...record, unclean }))).toEqual({ ...record, unclean })
+    expect(() => decodePartition(JSON.stringify({ ...record, unclean: {} }))).toThrow('atMs')
+  })
+})
+
+describe('records of nodes', () => {
+  test('come back as they were written', () => {
+    const node = { url: 'http://a', rack: 'r' }
+    expect(decodeNode(encodeRecord(node))).toEqual(node)
+    const more = { ...node, version: '1.0.0', draining: true, directoryId: 'ab', leaseId: '7' }
+    expect(decodeNode(encodeRecord(more))).toEqual(more)
+    const registered = { directoryId: 'ab', rack: 'r', createdAtMs: 3 }
+    expect(decodeNodeRegistry(encodeRecord(registered))).toEqual(registered)
+    const controller = { nodeId: 2, incarnation: 9 }
+    expect(decodeController(encodeRecord(controller))).toEqual(controller)
+  })
+
+  test('with a member of another kind are refused', () => {
+    expect(() => decodeNode('{"url":"","rack":"","draining":1}')).toThrow('draining')
+    expect(() => decodeNodeRegistry('{"rack":"","createdAtMs":1}')).toThrow('directoryId')
+    expect(() => decodeController('{"nodeId":2,"incarnation":0}')).toThrow('incarnation')
   })
 })
 

@@ -36,6 +36,7 @@ export class TestMetadata implements MetadataView {
     topics: new Map(),
     topicsById: new Map(),
     nodes: new Map(),
+    controller: undefined,
     removedTopics: new Map(),
   }
   readonly #listeners = new Set<(image: MetadataImage) => void>()
@@ -59,6 +60,9 @@ export class TestMetadata implements MetadataView {
         leader: 1,
         leaderEpoch,
         isr: [1],
+        elr: [],
+        state: 'active',
+        revision: this.image.version + 1,
       })),
     }
     this.#publish(new Map(this.image.topics).set(topic.name, topic), this.image.removedTopics)
