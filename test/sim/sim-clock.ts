@@ -2,6 +2,7 @@
  * Virtual time: events run in order of (time, order of scheduling), with all microtasks drained in
  * between, so that a run depends on its seed only.
  */
+import process from 'node:process'
 import type { Clock, Timer } from '../../src/env/clock.ts'
 
 interface Event {
@@ -17,14 +18,20 @@ export interface SimClockOptions {
    * `microtask`: it runs by itself; for tests that await without driving the clock.
    */
   readonly immediates?: 'event' | 'microtask'
+  /** Called around each stretch of events: what it sets up is there for them only. */
+  readonly around?: (run: () => void) => void
 }
 
+/** Taken before anything can replace it. */
+const realImmediate = setImmediate
+const EVENTS_PER_TURN = 10_000
 /** More events than this without an end in sight is a livelock. */
 const EVENTS_MAX = 10_000_000
 
 export class SimClock implements Clock {
   readonly #startMs: number
   readonly #immediates: 'event' | 'microtask'
+  readonly #around: (run: () => void) => void
   readonly #heap: Event[] = []
   #elapsedMs = 0
   #order = 0
@@ -33,6 +40,7 @@ export class SimClock implements Clock {
   constructor(options: SimClockOptions = {}) {
     this.#startMs = options.startMs ?? Date.UTC(2026, 0, 1)
     this.#immediates = options.immediates ?? 'event'
+    this.#around = options.around ?? ((run) => run())
   }
 
   nowMs(): number {
@@ -109,16 +117,36 @@ export class SimClock implements Clock {
     return promise
   }
 
-  async #runWhile(wanted: () => boolean): Promise<void> {
-    await drainMicrotasks()
-    for (let events = 0; wanted(); ) {
-      const event = this.#pop()
-      if (event?.run === undefined) continue
-      if (++events > EVENTS_MAX) throw new Error('livelock: the simulation does not come to an end')
-      this.#elapsedMs = Math.max(this.#elapsedMs, event.atMs)
-      event.run()
-      await drainMicrotasks()
-    }
+  /** Events and the microtasks behind each run inside of real turns of the event loop, many in one. */
+  #runWhile(wanted: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let events = 0
+      const turn = () => {
+        try {
+          this.#around(() => {
+            for (let i = 0; i < EVENTS_PER_TURN && wanted(); i++) events += this.#step()
+          })
+          if (events > EVENTS_MAX) throw new Error('livelock: the simulation comes to no end')
+          if (wanted()) realImmediate(turn)
+          else resolve()
+        } catch (error) {
+          reject(error)
+        }
+      }
+      realImmediate(turn)
+    })
+  }
+
+  #step(): 0 | 1 {
+    const event = this.#pop()
+    const run = event?.run
+    if (event === undefined || run === undefined) return 0
+    this.#elapsedMs = Math.max(this.#elapsedMs, event.atMs)
+    // Whoever cancels it from now on is too late, and need not be remembered.
+    event.run = undefined
+    run()
+    drainMicrotasks()
+    return 1
   }
 
   #push(event: Event): void {
@@ -157,7 +185,8 @@ function isBefore(a: Event, b: Event): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
 }
 
-/** A real turn of the event loop happens only after every microtask. */
-function drainMicrotasks(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}
+/**
+ * What Node itself calls between two immediates: empties the queues of ticks and of microtasks, in
+ * the midst of a turn. A turn of the event loop per event does the same at eight times the cost.
+ */
+const drainMicrotasks = (process as unknown as { _tickCallback: () => void })._tickCallback
