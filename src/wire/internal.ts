@@ -22,6 +22,8 @@ export interface Refusal {
 export interface AppendRequest {
   readonly topicId: TopicId
   readonly partition: number
+  /** The epoch in which the sender takes the receiver for the leader; any if absent. */
+  readonly leaderEpoch?: number
   readonly acks: Acks
   /** Append only if the log ends here; otherwise `precondition-failed` with member `tail` (offset). */
   readonly expectedOffset?: number
@@ -89,8 +91,15 @@ export interface PartitionOffsets {
 
 /** The calls of a storage node that fronts use. Each rejects with ServiceError; signals stop the waiting, never an admitted append. */
 export interface StorageService {
-  /** One promise per request, in order; they settle independently and never reject. */
-  append(requests: readonly AppendRequest[], signal: AbortSignal): Promise<Appended | Refusal>[]
+  /**
+   * One promise per request, in order; they settle independently and never reject. `admitted` is
+   * called once, when each has its offset or is refused: what is appended later comes behind.
+   */
+  append(
+    requests: readonly AppendRequest[],
+    signal: AbortSignal,
+    admitted?: () => void,
+  ): Promise<Appended | Refusal>[]
   /**
    * Answers as soon as one position has data, an error, or waitMs has passed. Positions without
    * data are left out of the answer. Sync when it need not wait or read a disk is not promised.
