@@ -1,0 +1,182 @@
+/**
+ * Who may lead a partition, and how its ISR and ELR change. Functions of the state that give the
+ * next one; writing it, by compare and set, is the caller's part.
+ */
+import { assert } from '../lib/assert.ts'
+import type { PartitionState } from './partition-state.ts'
+
+export interface ElectionRules {
+  /** Whether the node is registered now. */
+  readonly isLive: (nodeId: number) => boolean
+  /** Setting of the topic. */
+  readonly minInsync: number
+  /** Nodes that lead only if nobody else can, such as those about to stop. */
+  readonly avoid?: ReadonlySet<number>
+}
+
+/** What a restarted node found of a partition: all that it ever acknowledged, perhaps not all, or nothing sound. */
+export type LocalReplica = 'kept' | 'loss-possible' | 'lost'
+
+/** How many replicas must be in sync before anything is committed. */
+export function effectiveMinInsync({ replicas }: PartitionState, minInsync: number): number {
+  return Math.min(minInsync, replicas.length)
+}
+
+/**
+ * Whether the leader may move the high watermark. Not before the ELR is cleared either: its members
+ * hold what was committed before they left, and must hold it all for as long as they are named.
+ */
+export function mayCommit(partition: PartitionState, minInsync: number): boolean {
+  return isEnough(partition, partition.isr.length, minInsync) && partition.elr.length === 0
+}
+
+/** The state without an ELR that it no longer needs, as after minInsyncReplicas was lowered; undefined: nothing to do. */
+export function clearElr<P extends PartitionState>(partition: P, minInsync: number): P | undefined {
+  const isNeeded = !isEnough(partition, partition.isr.length, minInsync)
+  return partition.elr.length === 0 || isNeeded ? undefined : { ...partition, elr: [] }
+}
+
+/**
+ * Replaces a leader that is missing, not live or to be avoided. Members of the ISR that are not live
+ * leave it in the same step. undefined: nothing to do, or to be done.
+ */
+export function elect<P extends PartitionState>(partition: P, rules: ElectionRules): P | undefined {
+  const { leader } = partition
+  const isLed = leader !== -1 && rules.isLive(leader) && partition.isr.includes(leader)
+  if (isLed && !isAvoided(leader, rules)) return undefined
+  const chosen = cleanCandidate(partition, rules)
+  if (chosen === undefined) {
+    return leader === -1 ? undefined : withLeader(partition, -1)
+  }
+  // Whoever gives leadership away while up gives it to an equal, or keeps it.
+  if (isLed && (isAvoided(chosen, rules) || !partition.isr.includes(chosen))) return undefined
+  return withLeader(withoutDead(partition, chosen, rules), chosen)
+}
+
+/** Makes the first replica the leader; undefined: it is, or it cannot become it now. */
+export function electPreferred<P extends PartitionState>(
+  partition: P,
+  rules: ElectionRules,
+): P | undefined {
+  const preferred = partition.replicas[0]
+  if (preferred === undefined || preferred === partition.leader) return undefined
+  const mayLead =
+    rules.isLive(preferred) && !isAvoided(preferred, rules) && partition.isr.includes(preferred)
+  return mayLead ? withLeader(withoutDead(partition, preferred, rules), preferred) : undefined
+}
+
+/**
+ * The live replica that holds all that is committed and comes first: of the ISR, and only if none of
+ * it is live of the ELR. undefined: nobody can lead without a loss.
+ */
+export function cleanCandidate(
+  { replicas, isr, elr }: PartitionState,
+  rules: ElectionRules,
+): number | undefined {
+  for (const members of [isr, elr]) {
+    const live = replicas.filter((node) => members.includes(node) && rules.isLive(node))
+    const chosen = live.find((node) => !isAvoided(node, rules)) ?? live[0]
+    if (chosen !== undefined) return chosen
+  }
+  return undefined
+}
+
+/** The node leads from now on, whatever it holds; what the others have beyond that is given up. */
+export function uncleanElect<P extends PartitionState>(
+  partition: P,
+  nodeId: number,
+  nowMs: number,
+): P {
+  assert(partition.replicas.includes(nodeId), 'only a replica can lead')
+  const leaderEpoch = partition.leaderEpoch + 1
+  return {
+    ...partition,
+    leader: nodeId,
+    leaderEpoch,
+    isr: [nodeId],
+    elr: [],
+    unclean: { atMs: nowMs, leaderEpoch },
+  }
+}
+
+/** Takes members, never the leader, out of the ISR; into the ELR while too few are left to commit without them. */
+export function shrinkIsr<P extends PartitionState>(
+  partition: P,
+  gone: readonly number[],
+  minInsync: number,
+): P {
+  assert(!gone.includes(partition.leader), 'the leader stays in the ISR')
+  const stay = partition.isr.filter((node) => !gone.includes(node))
+  return withIsr(partition, stay, minInsync)
+}
+
+/** Takes replicas that have caught up into the ISR. */
+export function expandIsr<P extends PartitionState>(
+  partition: P,
+  added: readonly number[],
+  minInsync: number,
+): P {
+  assert(
+    added.every((node) => partition.replicas.includes(node)),
+    'only replicas can be in sync',
+  )
+  return withIsr(partition, [...partition.isr, ...added], minInsync)
+}
+
+/**
+ * What a node writes about itself before it registers, so that it begins without a vote that it does
+ * not deserve and leads nothing from before. undefined: all may stay as it is.
+ */
+export function rejoin<P extends PartitionState>(
+  partition: P,
+  nodeId: number,
+  local: LocalReplica,
+): P | undefined {
+  const { replicas, isr, elr } = partition
+  // The only replica that there is has nobody to tell it what it lost: it leads with what it has.
+  const isTrusted = local === 'kept' || (local === 'loss-possible' && replicas.length === 1)
+  const votes = isr.includes(nodeId) || elr.includes(nodeId)
+  let next = partition
+  if (votes && !isTrusted) {
+    const isOther = (node: number) => node !== nodeId
+    next = { ...next, isr: isr.filter(isOther), elr: elr.filter(isOther) }
+  }
+  if (next.leader === nodeId) next = withLeader(next, -1)
+  return next === partition ? undefined : next
+}
+
+function withoutDead<P extends PartitionState>(
+  partition: P,
+  leader: number,
+  { isLive, minInsync }: ElectionRules,
+): P {
+  if (!partition.isr.includes(leader)) return withIsr(partition, [leader], minInsync)
+  const stay = partition.isr.filter((node) => node === leader || isLive(node))
+  return withIsr(partition, stay, minInsync)
+}
+
+function withLeader<P extends PartitionState>(partition: P, leader: number): P {
+  return { ...partition, leader, leaderEpoch: partition.leaderEpoch + 1 }
+}
+
+/** In the order of the replicas, so that equal states are equal texts. */
+function withIsr<P extends PartitionState>(
+  partition: P,
+  members: readonly number[],
+  minInsync: number,
+): P {
+  const isr = partition.replicas.filter((node) => members.includes(node))
+  const mayLead = (node: number) => partition.isr.includes(node) || partition.elr.includes(node)
+  const elr = isEnough(partition, isr.length, minInsync)
+    ? []
+    : partition.replicas.filter((node) => !isr.includes(node) && mayLead(node))
+  return { ...partition, isr, elr }
+}
+
+function isEnough(partition: PartitionState, inSync: number, minInsync: number): boolean {
+  return inSync >= effectiveMinInsync(partition, minInsync)
+}
+
+function isAvoided(nodeId: number, { avoid }: ElectionRules): boolean {
+  return avoid?.has(nodeId) === true
+}
