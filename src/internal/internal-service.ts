@@ -6,6 +6,7 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import { ByteBudget } from '../lib/byte-budget.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import { MalformedMessage } from '../wire/message.ts'
 import { errorAnswer } from './error-answer.ts'
 import { gatherBody } from './gather-body.ts'
 import type { InternalIdentity, Sender } from './identity.ts'
@@ -139,8 +140,9 @@ export class InternalService {
     return { handler, sender, bodyHash, deadlineMs: clock.monotonicMs() + leftMs }
   }
 
-  #errorAnswer(call: IncomingCall, error: unknown): OutgoingAnswer {
+  #errorAnswer(call: IncomingCall, thrown: unknown): OutgoingAnswer {
     const { logger } = this.#deps
+    const error = thrown instanceof MalformedMessage ? malformed(thrown) : thrown
     const known = error instanceof InternalRefusal || error instanceof ServiceError
     if (error instanceof InternalRefusal) {
       const node = call.headers[HEADERS.node] ?? 'nobody'
@@ -200,6 +202,10 @@ function untilEnd(stream: AsyncIterable<Uint8Array>, end: () => void): AsyncIter
 
 function headersOf(type: string, bytes: number): Record<string, string> {
   return { 'content-type': type, 'content-length': String(bytes) }
+}
+
+function malformed(error: MalformedMessage): InternalRefusal {
+  return new InternalRefusal('malformed-call', `The body cannot be read: ${error.message}.`)
 }
 
 function tooManyBodies(): ServiceError {

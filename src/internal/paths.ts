@@ -1,0 +1,12 @@
+/** Where each call between nodes is served. */
+export const PATHS = {
+  append: '/i/v1/append',
+  fetch: '/i/v1/fetch',
+  replicaFetch: '/i/v1/replica-fetch',
+  offsets: '/i/v1/offsets',
+  resolveOffset: '/i/v1/resolve-offset',
+  deleteRecords: '/i/v1/delete-records',
+  metadata: '/i/v1/metadata',
+  metadataGet: '/i/v1/metadata/get',
+  metadataTransact: '/i/v1/metadata/transact',
+} as const

@@ -1,0 +1,139 @@
+/** The calls of fronts and storage nodes towards one storage node, with their types. */
+import type { TopicId } from '../core/ids.ts'
+import type { ErrorCode } from '../lib/service-error.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import { decodeFetchAnswer, encodeFetchRequest } from '../wire/fetch-codec.ts'
+import type {
+  Appended,
+  AppendRequest,
+  FetchRequest,
+  FetchResult,
+  OffsetQuery,
+  PartitionOffsets,
+  Refusal,
+} from '../wire/internal.ts'
+import { MalformedMessage } from '../wire/message.ts'
+import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
+import { decodeReplicaAnswer, encodeReplicaFetch } from '../wire/replica-fetch-codec.ts'
+import type { ResolvedOffset } from '../wire/storage-control.ts'
+import {
+  decodeLogStart,
+  decodeOffsets,
+  decodeResolvedOffset,
+  encodeControl,
+} from '../wire/storage-control.ts'
+import { AppendExchange } from './append-exchange.ts'
+import type { CallTarget } from './identity.ts'
+import { InternalCallError } from './internal-call-error.ts'
+import type { CallOptions, InternalClient } from './internal-client.ts'
+import { PATHS } from './paths.ts'
+
+/** How long a call may take; `deadlineMs` is on this process's monotonic clock. */
+export type WaitOptions = Pick<CallOptions, 'deadlineMs' | 'signal'>
+
+export interface AppendCalls {
+  /** One for each request, in order; they never reject. */
+  readonly results: readonly Promise<Appended | Refusal>[]
+  /** Resolves when a later call to this node will come behind this one, or this one has failed. */
+  readonly admitted: Promise<void>
+}
+
+/**
+ * Reads throw ServiceError as the node answered it, and `partition-unavailable` with an
+ * InternalCallError for its cause where the node cannot be asked.
+ */
+export class StorageClient {
+  readonly #client: InternalClient
+  readonly target: CallTarget
+
+  constructor(client: InternalClient, target: CallTarget) {
+    this.#client = client
+    this.target = target
+  }
+
+  /**
+   * A connection that breaks after sending leaves `outcome-unknown`; a call that was certainly not
+   * taken is `partition-unavailable` with committed `no`.
+   */
+  append(requests: readonly AppendRequest[], options: WaitOptions): AppendCalls {
+    const exchange = new AppendExchange(requests.length)
+    void exchange.run(this.#client, this.target, requests, options)
+    return exchange
+  }
+
+  /** The deadline must leave room for `waitMs` and the way. */
+  fetch(request: FetchRequest, options: WaitOptions): Promise<FetchResult[]> {
+    const body = encodeFetchRequest(request)
+    return this.#ask(PATHS.fetch, body, { lane: 'fetch', ...options }, decodeFetchAnswer)
+  }
+
+  /** The deadline must leave room for `waitMs` and the way. */
+  replicaFetch(request: ReplicaFetchRequest, options: WaitOptions): Promise<ReplicaFetchReply> {
+    const body = encodeReplicaFetch(request)
+    return this.#ask(PATHS.replicaFetch, body, { lane: 'fetch', ...options }, decodeReplicaAnswer)
+  }
+
+  offsets(topicId: TopicId, partition: number, options: WaitOptions): Promise<PartitionOffsets> {
+    return this.#control(PATHS.offsets, { topicId, partition }, options, decodeOffsets)
+  }
+
+  resolveOffset(
+    topicId: TopicId,
+    partition: number,
+    at: OffsetQuery,
+    options: WaitOptions,
+  ): Promise<ResolvedOffset> {
+    const call = { topicId, partition, at }
+    return this.#control(PATHS.resolveOffset, call, options, decodeResolvedOffset)
+  }
+
+  /** @throws ServiceError `outcome-unknown` when the records may be gone */
+  deleteRecords(
+    topicId: TopicId,
+    partition: number,
+    before: number,
+    options: WaitOptions,
+  ): Promise<{ logStartOffset: number }> {
+    const call = { topicId, partition, before }
+    return this.#control(PATHS.deleteRecords, call, options, decodeLogStart, 'outcome-unknown')
+  }
+
+  #control<T>(
+    path: string,
+    call: Parameters<typeof encodeControl>[0],
+    options: WaitOptions,
+    decode: (body: Uint8Array) => T,
+    unsure?: ErrorCode,
+  ): Promise<T> {
+    const lane = 'control'
+    return this.#ask(path, [encodeControl(call)], { lane, ...options }, decode, unsure)
+  }
+
+  /** `unsure` is the code for a call that may have been carried out. */
+  async #ask<T>(
+    path: string,
+    body: readonly Uint8Array[],
+    options: CallOptions,
+    decode: (body: Uint8Array) => T,
+    unsure: ErrorCode = 'partition-unavailable',
+  ): Promise<T> {
+    try {
+      return decode(await this.#client.callWhole(this.target, path, body, options))
+    } catch (error) {
+      throw asServiceError(error, unsure)
+    }
+  }
+}
+
+function asServiceError(error: unknown, unsure: ErrorCode): unknown {
+  if (error instanceof MalformedMessage) {
+    const cause = new InternalCallError('broken', error.message, {
+      definitelyNotDone: false,
+      cause: error,
+    })
+    return asServiceError(cause, unsure)
+  }
+  if (!(error instanceof InternalCallError)) return error
+  const code = error.definitelyNotDone ? 'partition-unavailable' : unsure
+  return new ServiceError(code, `The node did not answer: ${error.message}`, { cause: error })
+}

@@ -1,0 +1,50 @@
+/** Serves what fronts ask of a storage node, over the node's own storage service. */
+import { decodeAppend } from '../wire/append-codec.ts'
+import { decodeFetchRequest, encodeFetchAnswer } from '../wire/fetch-codec.ts'
+import type { StorageService } from '../wire/internal.ts'
+import {
+  decodeDeleteRecords,
+  decodePartitionCall,
+  decodeResolveOffset,
+  encodeControl,
+} from '../wire/storage-control.ts'
+import { AppendResults } from './append-results.ts'
+import type { InternalReply, InternalRequest } from './internal-handler.ts'
+import type { InternalService } from './internal-service.ts'
+import { PATHS } from './paths.ts'
+
+export function registerStorageEndpoints(service: InternalService, storage: StorageService): void {
+  service.register(PATHS.append, (request) => append(storage, request))
+  service.register(PATHS.fetch, async ({ body, signal }) => {
+    const results = await storage.fetch(decodeFetchRequest(body), signal)
+    return { parts: encodeFetchAnswer(results) }
+  })
+  service.register(PATHS.offsets, async ({ body }) => {
+    const { topicId, partition } = decodePartitionCall(body)
+    return { parts: [encodeControl(await storage.offsets(topicId, partition))] }
+  })
+  service.register(PATHS.resolveOffset, async ({ body }) => {
+    const { topicId, partition, at } = decodeResolveOffset(body)
+    return { parts: [encodeControl(await storage.resolveOffset(topicId, partition, at))] }
+  })
+  service.register(PATHS.deleteRecords, async ({ body }) => {
+    const { topicId, partition, before } = decodeDeleteRecords(body)
+    return { parts: [encodeControl(await storage.deleteRecords(topicId, partition, before))] }
+  })
+}
+
+/**
+ * The reply is there when every request has its offset or is refused: whoever sends the next call
+ * after the head of this answer knows that it comes behind.
+ */
+async function append(
+  storage: StorageService,
+  { body, signal }: InternalRequest,
+): Promise<InternalReply> {
+  const requests = decodeAppend(body)
+  const { promise: admitted, resolve } = Promise.withResolvers<void>()
+  const results = storage.append(requests, signal, resolve)
+  const stream = new AppendResults(results)
+  await Promise.race([admitted, ...results])
+  return { stream }
+}
