@@ -35,6 +35,14 @@ export interface IncomingCall {
   readonly signal: AbortSignal
 }
 
+/** What a server or a simulated network hands calls to. */
+export interface CallReceiver {
+  /** Never rejects; the body of the answer may, when a stream breaks off. */
+  handle(call: IncomingCall): Promise<OutgoingAnswer>
+  /** From now on calls are refused; those under way go on. */
+  drain(): void
+}
+
 export interface OutgoingAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>

@@ -12,6 +12,7 @@ import { gatherBody } from './gather-body.ts'
 import type { InternalIdentity, Sender } from './identity.ts'
 import { ANY_CLUSTER, HEADERS, PROTOCOL_VERSION, parseCount, parseSender } from './identity.ts'
 import type {
+  CallReceiver,
   IncomingCall,
   InternalHandler,
   InternalReply,
@@ -52,7 +53,7 @@ interface Admitted {
 const MIB = 1024 * 1024
 const BINARY = 'application/octet-stream'
 
-export class InternalService {
+export class InternalService implements CallReceiver {
   readonly #deps: InternalServiceDeps
   readonly #maxBodyBytes: number
   readonly #budget: ByteBudget
@@ -76,12 +77,10 @@ export class InternalService {
     this.#handlers.set(path, { handler, bootstrap: options.bootstrap ?? false })
   }
 
-  /** From now on calls are refused with `draining`; those under way go on. */
   drain(): void {
     this.#draining = true
   }
 
-  /** Never rejects; the body of the answer may, when a stream breaks off. */
   async handle(call: IncomingCall): Promise<OutgoingAnswer> {
     let heldBytes = 0
     this.#underWay++
