@@ -159,8 +159,11 @@ function withLeader<P extends PartitionState>(partition: P, leader: number): P {
   return { ...partition, leader, leaderEpoch: partition.leaderEpoch + 1 }
 }
 
-/** In the order of the replicas, so that equal states are equal texts. */
-function withIsr<P extends PartitionState>(
+/**
+ * The state with these in sync. Whoever leaves while too few stay to commit anything is eligible, as
+ * it holds all that ever was. In the order of the replicas, so that equal states are equal texts.
+ */
+export function withIsr<P extends PartitionState>(
   partition: P,
   members: readonly number[],
   minInsync: number,

@@ -16,7 +16,7 @@ const PARTITION_GAUGES: readonly [string, string, (replica: Replica) => number][
   ['curlew_log_end_offset', 'Offset of the next record.', ({ log }) => log.endOffset],
   ['curlew_high_watermark', 'Readers see what is below.', ({ log }) => log.highWatermark],
   ['curlew_log_bytes', 'Size of the log.', ({ log }) => log.sizeBytes],
-  ['curlew_readers_waiting', 'Reads that wait here.', (replica) => replica.highWatermark.waiting],
+  ['curlew_readers_waiting', 'Reads that wait here.', (replica) => replica.readersWaiting],
   ['curlew_partition_damaged', '1 if damaged.', ({ log }) => (log.damage === undefined ? 0 : 1)],
 ]
 

@@ -78,7 +78,8 @@ export class ReplicaFetch {
       pass.results.push(faulty(position, fault))
       return
     }
-    if (position.offset === replica.log.highWatermark) {
+    // Behind the watermark may be records that a leader before this one had committed.
+    if (position.offset >= replica.log.highWatermark) {
       pass.idle.push({ replica, position })
       return
     }
@@ -163,13 +164,11 @@ export function boundsFault(replica: Replica, position: FetchPosition): Refusal 
     const earliest = log.startOffset
     return refuse('cursor-expired', `The log starts at ${earliest}.`, { earliest })
   }
-  const end =
-    lastEpoch === -1 ? log.highWatermark : log.epochs.endOffsetOf(lastEpoch, log.highWatermark)
-  const tail = Math.min(end, log.highWatermark)
-  if (offset > tail || lastEpoch > log.epochs.latest) {
-    return refuse('offset-out-of-range', `The log ends at ${tail}.`, { tail })
-  }
-  return undefined
+  const { highWatermark, endOffset, epochs } = log
+  const end = lastEpoch === -1 ? endOffset : epochs.endOffsetOf(lastEpoch, endOffset)
+  if (offset <= end && lastEpoch <= epochs.latest) return undefined
+  const tail = Math.min(end, highWatermark)
+  return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail })
 }
 
 /** For callers that are not fetches: throws what a fetch would answer. */

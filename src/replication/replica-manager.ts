@@ -1,12 +1,12 @@
 /**
- * The partitions that this node hosts, as the metadata say, and what fronts ask of them. Follows the
- * metadata: a partition assigned to the node gets a log, one whose topic was removed loses it.
+ * The storage of a node as fronts and other nodes use it: opens it, lets the node take part while it
+ * is registered, and answers for the partitions that it hosts.
  */
 import type { PartitionKey, TopicId } from '../core/ids.ts'
-import { partitionKey } from '../core/ids.ts'
-import type { TopicConfig } from '../core/topic.ts'
+import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
-import type { MetadataImage, MetadataView, TopicImage } from '../metadata/metadata-image.ts'
+import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { LogManager } from '../storage/log-manager.ts'
 import { LOST_CREATION } from '../storage/log-recovery.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
@@ -22,37 +22,81 @@ import type {
   Refusal,
   StorageService,
 } from '../wire/internal.ts'
+import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
 import { AppendCall, refuse } from './append-call.ts'
+import { ClusterPart } from './cluster-part.ts'
+import { Hosting } from './hosting.ts'
 import type { AppendResult } from './pending-acks.ts'
-import { Replica } from './replica.ts'
+import type { Replica } from './replica.ts'
 import { ReplicaFetch, throwRefusal } from './replica-fetch.ts'
+import type { LeaderPeer } from './replica-fetcher.ts'
 import { TimeLookup } from './time-lookup.ts'
+
+/** What a node needs to be one of several. */
+export interface ClusterDeps {
+  readonly store: MetadataStore
+  /** Another node as the metadata know it now; undefined while it is not up. */
+  readonly peer: (nodeId: number) => LeaderPeer | undefined
+  /** Whether the registration of this node can still be relied on. */
+  readonly isFresh: () => boolean
+}
 
 export interface ReplicaManagerDeps extends StorageDeps {
   readonly metadata: MetadataView
+  /** Absent for the only node of its cluster, which takes part from the start. */
+  readonly cluster?: ClusterDeps
   /** A write or a sync failed in a way after which nothing can be promised: the process must end. */
   readonly onFatal: (error: unknown) => void
 }
 
 export type ReplicaManagerOptions = Partial<StorageOptions> &
-  Pick<StorageOptions, 'dataDirectory' | 'nodeId'>
+  Pick<StorageOptions, 'dataDirectory' | 'nodeId'> & {
+    /** How long a follower may be behind before it counts as out of sync; 10 s. */
+    readonly replicaLagMaxMs?: number
+  }
+
+/** The node's registration, and what it had found before: it leads only what it was elected to since. */
+export interface Registration {
+  readonly incarnation: number
+  readonly bootEpochs: ReadonlyMap<PartitionKey, number>
+}
+
+const REPLICA_LAG_MAX_MS = 10_000
+/** How long a new leader may take to learn what is committed before it says where the log ends. */
+const SETTLE_MS = 5_000
 
 export class ReplicaManager implements StorageService {
   readonly #deps: ReplicaManagerDeps
-  readonly #nodeId: number
+  readonly #options: { readonly nodeId: number; readonly lagMaxMs: number }
   readonly #storage: LogManager
+  readonly #hosting: Hosting
   readonly #fetch: ReplicaFetch
-  readonly #replicas = new Map<PartitionKey, Replica>()
-  /** Topics as they were when they were last looked at. */
-  readonly #seen = new Map<TopicId, TopicImage>()
-  #removed: ReadonlySet<TopicId> = new Set()
   readonly #closing = new AbortController()
+  #part: ClusterPart | undefined
   #unsubscribe: () => void = () => undefined
 
-  private constructor(deps: ReplicaManagerDeps, storage: LogManager, nodeId: number) {
+  private constructor(
+    deps: ReplicaManagerDeps,
+    storage: LogManager,
+    options: { nodeId: number; lagMaxMs: number },
+  ) {
     this.#deps = deps
+    this.#options = options
     this.#storage = storage
-    this.#nodeId = nodeId
+    const { cluster } = deps
+    this.#hosting = new Hosting(
+      {
+        ...deps,
+        storage,
+        replica: {
+          lagMaxMs: options.lagMaxMs,
+          isFresh: () => cluster?.isFresh() ?? true,
+          onOutsider: (replica) => this.#part?.outsider(replica),
+        },
+        onRole: (replica) => this.#part?.assign(replica),
+      },
+      options,
+    )
     this.#fetch = new ReplicaFetch({
       clock: deps.clock,
       reader: storage.reader,
@@ -69,7 +113,8 @@ export class ReplicaManager implements StorageService {
     options: ReplicaManagerOptions,
   ): Promise<ReplicaManager> {
     const { clusterId } = deps.metadata.image
-    const all: StorageOptions = { ...STORAGE_DEFAULTS, clusterId, ...options }
+    const { replicaLagMaxMs = REPLICA_LAG_MAX_MS, ...storageOptions } = options
+    const all: StorageOptions = { ...STORAGE_DEFAULTS, clusterId, ...storageOptions }
     let manager: ReplicaManager | undefined
     let failed = false
     const onFatal = (error: unknown) => {
@@ -79,26 +124,66 @@ export class ReplicaManager implements StorageService {
       deps.onFatal(error)
     }
     const storage = await LogManager.open(deps, all, onFatal)
-    manager = new ReplicaManager(deps, storage, options.nodeId)
+    const { nodeId } = options
+    manager = new ReplicaManager(deps, storage, { nodeId, lagMaxMs: replicaLagMaxMs })
     await manager.#begin()
     return manager
   }
 
   /** Of all partitions that are hosted here. */
   get replicas(): Iterable<Replica> {
-    return this.#replicas.values()
+    return this.#hosting.replicas
   }
 
-  /** The logs below the replicas, for measurements. */
+  /** The logs below the replicas. */
   get storage(): LogManager {
     return this.#storage
   }
 
-  append(requests: readonly AppendRequest[], signal: AbortSignal): Promise<AppendResult>[] {
+  find(topicId: TopicId, partition: number): Replica | undefined {
+    return this.#hosting.find(topicId, partition)
+  }
+
+  /** The node is registered: it takes part from now on. The image must show the registration. */
+  join(registration: Registration): void {
+    const { cluster, metadata } = this.#deps
+    assert(cluster !== undefined && this.#part === undefined, 'a node of a cluster joins once')
+    if (this.#closing.signal.aborted) return
+    const { incarnation, bootEpochs } = registration
+    this.#part = new ClusterPart(
+      {
+        ...this.#deps,
+        ...cluster,
+        storage: this.#storage,
+        find: (topicId, partition) => this.#hosting.find(topicId, partition),
+        replicas: () => this.#hosting.replicas,
+      },
+      { ...this.#options, incarnation },
+    )
+    const mayLead = (key: PartitionKey, epoch: number) => epoch > (bootEpochs.get(key) ?? -1)
+    this.#hosting.join({ mayLead }, metadata.image)
+  }
+
+  /** The registration is gone: all roles are given up. */
+  async leave(): Promise<void> {
+    const part = this.#part
+    this.#part = undefined
+    this.#hosting.join(undefined, this.#deps.metadata.image)
+    await part?.close()
+  }
+
+  append(
+    requests: readonly AppendRequest[],
+    signal: AbortSignal,
+    admitted: () => void = () => undefined,
+  ): Promise<AppendResult>[] {
     const call = new AppendCall(signal)
+    let waiting = requests.length
     const answers = requests.map((request) => {
       const { promise, settle } = call.open()
-      this.#append(request, settle)
+      this.#append(request, settle, () => {
+        if (--waiting === 0) admitted()
+      })
       return promise
     })
     call.listen()
@@ -109,6 +194,15 @@ export class ReplicaManager implements StorageService {
     return this.#fetch.run(request, AbortSignal.any([signal, this.#closing.signal]))
   }
 
+  /** What a follower asks of this node as a leader. */
+  async replicaFetch(
+    request: ReplicaFetchRequest,
+    signal: AbortSignal,
+  ): Promise<ReplicaFetchReply> {
+    if (this.#part === undefined) return 'session-unknown'
+    return await this.#part.fetch(request, AbortSignal.any([signal, this.#closing.signal]))
+  }
+
   async resolveOffset(
     topicId: TopicId,
     partition: number,
@@ -116,6 +210,7 @@ export class ReplicaManager implements StorageService {
   ): Promise<{ offset: number; lastEpoch: number }> {
     const replica = this.#get(topicId, partition)
     const { log } = replica
+    if (at !== 'earliest') await this.#settled(replica)
     const offset = await this.#locate(log, at)
     return { offset, lastEpoch: log.epochs.epochAt(offset - 1) }
   }
@@ -138,7 +233,7 @@ export class ReplicaManager implements StorageService {
   ): Promise<{ logStartOffset: number }> {
     const { log } = this.#get(topicId, partition)
     if (before > log.highWatermark) {
-      throw new ServiceError('offset-out-of-range', `The log ends at ${log.highWatermark}.`, {
+      throw new ServiceError('offset-out-of-range', `the log ends at ${log.highWatermark}`, {
         members: { tail: log.highWatermark },
       })
     }
@@ -150,98 +245,39 @@ export class ReplicaManager implements StorageService {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#unsubscribe()
-    const stopping = new ServiceError('draining', 'The node is shutting down.')
-    this.#closing.abort(stopping)
+    this.#closing.abort(new ServiceError('draining', 'the node is shutting down'))
+    await this.#part?.close()
     await this.#storage.close()
-    for (const replica of this.#replicas.values()) replica.close(unknownOutcome())
+    this.#hosting.close(unknownOutcome())
   }
 
   async #begin(): Promise<void> {
     const { creationsLost } = this.#storage
-    this.#follow(this.#deps.metadata.image, (log) => {
+    const { metadata, cluster } = this.#deps
+    this.#hosting.follow(metadata.image, (log) => {
       if (creationsLost) log.damage = LOST_CREATION
     })
     if (creationsLost) {
       this.#storage.creationsLost = false
       await this.#storage.checkpoints.run(false)
     }
-    this.#unsubscribe = this.#deps.metadata.onChange((image) => this.#follow(image))
+    if (cluster === undefined) this.#hosting.join({ mayLead: () => true }, metadata.image)
+    this.#unsubscribe = metadata.onChange((image) => this.#follow(image))
   }
 
-  #follow(image: MetadataImage, created: (log: PartitionLog) => void = () => undefined): void {
-    for (const topicId of image.removedTopics.keys()) {
-      if (!this.#removed.has(topicId)) this.#remove(topicId)
-    }
-    this.#removed = new Set(image.removedTopics.keys())
-    for (const topic of image.topics.values()) {
-      if (this.#seen.get(topic.id) === topic) continue
-      this.#seen.set(topic.id, topic)
-      topic.partitions.forEach(({ replicas, leaderEpoch }, partition) => {
-        if (replicas.includes(this.#nodeId)) this.#host(topic, partition, leaderEpoch, created)
-      })
-    }
+  #follow(image: MetadataImage): void {
+    this.#hosting.follow(image)
+    this.#part?.follow(image)
   }
 
-  #host(
-    topic: TopicImage,
-    partition: number,
-    leaderEpoch: number,
-    created: (log: PartitionLog) => void,
+  #append(
+    request: AppendRequest,
+    settle: (result: AppendResult) => void,
+    admitted: () => void,
   ): void {
-    const { clock } = this.#deps
-    const { config } = topic
-    const key = partitionKey(topic.id, partition)
-    const stamped = config.timestamps === 'append'
-    const options = { leaderEpoch, appendTimeMs: () => (stamped ? clock.nowMs() : -1) }
-    const known = this.#replicas.get(key)
-    let log = known?.log ?? this.#storage.find(topic.id, partition)
-    if (log === undefined) {
-      const { id: topicId, name: topicName } = topic
-      log = this.#storage.create({ topicId, topicName, partition, flush: config.flush })
-      created(log)
-    }
-    this.#configureLog(log, config)
-    if (known !== undefined) known.configure(options)
-    else {
-      const { appender } = this.#storage
-      this.#replicas.set(key, new Replica({ log, appender }, options))
-    }
-  }
-
-  #configureLog(log: PartitionLog, config: TopicConfig): void {
-    log.settings = {
-      segmentBytes: config.segmentBytes,
-      segmentMs: config.segmentMs,
-      retentionMs: config.retentionMs,
-      retentionBytes: config.retentionBytes,
-    }
-    if (log.damage !== undefined) return
-    this.#storage.appender.setFlush(log, config.flush).catch((error: unknown) => {
-      this.#deps.logger.warn({ err: error, log: log.identity }, 'the flush mode did not change')
-    })
-  }
-
-  /** Only an explicit tombstone removes records: that a topic is unknown proves nothing. */
-  #remove(topicId: TopicId): void {
-    const hosted = [...this.#storage.logs].filter((log) => log.identity.topicId === topicId)
-    this.#seen.delete(topicId)
-    for (const log of hosted) {
-      const key = partitionKey(topicId, log.identity.partition)
-      this.#replicas
-        .get(key)
-        ?.close(
-          new ServiceError('topic-not-found', 'The topic was deleted.', { committed: 'unknown' }),
-        )
-      this.#replicas.delete(key)
-      this.#storage.delete(log).catch((error: unknown) => {
-        this.#deps.logger.warn({ err: error, log: log.identity }, 'a log was not deleted')
-      })
-    }
-  }
-
-  #append(request: AppendRequest, settle: (result: AppendResult) => void): void {
     if (this.#storage.diskIsFull) {
-      settle(refuse('disk-full', 'The disk is full.'))
+      settle(refuse('disk-full', 'the disk is full'))
+      admitted()
       return
     }
     this.#storage.gate.enter(request.batch.length, (outcome) => {
@@ -249,35 +285,50 @@ export class ReplicaManager implements StorageService {
         const isFull = this.#storage.diskIsFull
         settle(
           isFull
-            ? refuse('disk-full', 'The disk is full.')
-            : refuse('overloaded', 'Too many bytes wait to be written.'),
+            ? refuse('disk-full', 'the disk is full')
+            : refuse('overloaded', 'too many bytes wait to be written'),
         )
-        return
+      } else {
+        const replica = this.#find(request.topicId, request.partition)
+        if ('ok' in replica) settle(replica)
+        else replica.append(request, settle)
       }
-      const replica = this.#find(request.topicId, request.partition)
-      if ('ok' in replica) settle(replica)
-      else replica.append(request, settle)
+      admitted()
     })
   }
 
+  /** The partition, if this node leads it. */
   #find(topicId: TopicId, partition: number): Replica | Refusal {
-    if (this.#closing.signal.aborted) return refuse('draining', 'The node is shutting down.')
-    const replica = this.#replicas.get(partitionKey(topicId, partition))
-    if (replica !== undefined) return replica
+    if (this.#closing.signal.aborted) return refuse('draining', 'the node is shutting down')
+    const replica = this.#hosting.find(topicId, partition)
+    if (replica !== undefined) return replica.refusal() ?? replica
     const topic = this.#deps.metadata.image.topicsById.get(topicId)
-    if (topic === undefined) return refuse('topic-not-found', 'The topic does not exist.')
+    if (topic === undefined) return refuse('topic-not-found', 'the topic does not exist')
     if (partition >= 0 && partition < topic.partitions.length) {
-      return refuse('partition-unavailable', `Partition ${partition} is not on this node.`)
+      return refuse('partition-unavailable', `partition ${partition} is not on this node`)
     }
-    return refuse('partition-not-found', `There is no partition ${partition}.`)
+    return refuse('partition-not-found', `there is no partition ${partition}`)
   }
 
   #get(topicId: TopicId, partition: number): Replica {
     const replica = this.#find(topicId, partition)
-    if ('ok' in replica) return throwRefusal(replica)
-    const { damage } = replica.log
-    if (damage !== undefined) throw new ServiceError('partition-damaged', damage)
-    return replica
+    return 'ok' in replica ? throwRefusal(replica) : replica
+  }
+
+  /** A new leader may not know yet how far its predecessor had committed (KIP-207). */
+  async #settled(replica: Replica): Promise<void> {
+    const { tenure, log } = replica
+    if (tenure === undefined || log.highWatermark >= tenure.epochStart) return
+    const late = new AbortController()
+    const timer = this.#deps.clock.timer(SETTLE_MS, () => {
+      late.abort(new ServiceError('partition-unavailable', 'the leader is new and not ready yet'))
+    })
+    try {
+      const signal = AbortSignal.any([late.signal, this.#closing.signal])
+      await replica.committed(tenure.epochStart, signal)
+    } finally {
+      timer.cancel()
+    }
   }
 
   async #locate(log: PartitionLog, at: OffsetQuery): Promise<number> {
@@ -290,10 +341,10 @@ export class ReplicaManager implements StorageService {
   /** The process is about to end: nobody may believe that an answer is still to come. */
   #fail(): void {
     this.#closing.abort(unknownOutcome())
-    for (const replica of this.#replicas.values()) replica.close(unknownOutcome())
+    this.#hosting.close(unknownOutcome())
   }
 }
 
 function unknownOutcome(): ServiceError {
-  return new ServiceError('outcome-unknown', 'The node has stopped; the records may be written.')
+  return new ServiceError('outcome-unknown', 'the node has stopped; the records may be written')
 }

@@ -1,166 +1,202 @@
 /**
- * A partition that this node hosts: its log, the leader epoch under which it appends, and the
- * watermarks on which acknowledgements and readers wait. With one replica, what is durable here is
- * committed.
+ * A partition that this node hosts: its log, what the node is to it - leader, follower, or neither -
+ * and the high watermark on which readers wait. The role changes only between operations on the log.
  */
-import {
-  batchBaseOffset,
-  batchBytes,
-  batchLastOffset,
-  batchRecordCount,
-  checkBatch,
-  stampBatch,
-} from '../core/record-batch.ts'
-import { assert } from '../lib/assert.ts'
+import type { Clock } from '../env/clock.ts'
 import type { ServiceError } from '../lib/service-error.ts'
 import { ThresholdWaiters } from '../lib/threshold-waiters.ts'
 import type { LogAppender } from '../storage/log-appender.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { AppendRequest, Refusal } from '../wire/internal.ts'
 import { refusalOf, refuse } from './append-call.ts'
+import type { LeaderTerm } from './leader-tenure.ts'
+import { LeaderTenure } from './leader-tenure.ts'
 import type { AppendResult } from './pending-acks.ts'
-import { PendingAcks } from './pending-acks.ts'
 
 const READERS_MAX = 100_000
-const SLACK_BYTES = 4096
 
-export interface ReplicaOptions {
-  readonly leaderEpoch: number
-  /** -1: the batch keeps its own times. */
-  readonly appendTimeMs: () => number
+export interface ReplicaDeps {
+  readonly log: PartitionLog
+  readonly appender: LogAppender
+  readonly clock: Clock
+  readonly nodeId: number
+  readonly lagMaxMs: number
+  readonly isFresh: () => boolean
+  /** A follower of this partition that is not in sync has come further. */
+  readonly onOutsider: (replica: Replica) => void
 }
+
+/** Whom a follower copies, under which epoch. */
+export interface Following {
+  readonly leader: number
+  readonly leaderEpoch: number
+}
+
+/** `idle`: the metadata know no leader, or this node may not take part yet. */
+export type Role =
+  | { readonly kind: 'leader'; readonly term: LeaderTerm }
+  | { readonly kind: 'follower'; readonly following: Following }
+  | { readonly kind: 'idle' }
+
+const IDLE: Role = { kind: 'idle' }
 
 export class Replica {
   readonly log: PartitionLog
-  /** Committed up to here; readers wait on it. */
-  readonly highWatermark: ThresholdWaiters
-  readonly #appender: LogAppender
-  readonly #durableAcks = new PendingAcks()
-  readonly #committedAcks = new PendingAcks()
-  #leaderEpoch: number
-  #options: ReplicaOptions
+  readonly #deps: ReplicaDeps
+  readonly #observers = new Set<() => void>()
+  #highWatermark: ThresholdWaiters
+  #role: Role = IDLE
+  #tenure: LeaderTenure | undefined
+  /** While the end of the log is being replaced the role stands still; this is the one that comes then. */
+  #isReplacing: boolean = false
+  #nextRole: Role | undefined
 
-  constructor(deps: { log: PartitionLog; appender: LogAppender }, options: ReplicaOptions) {
-    this.log = deps.log
-    this.#appender = deps.appender
-    this.#options = options
-    this.#leaderEpoch = -1
-    this.log.commitTo(this.log.durableEnd)
-    this.highWatermark = new ThresholdWaiters(this.log.highWatermark, READERS_MAX)
-    this.log.onDurable = (durableEnd) => this.#durable(durableEnd)
-    this.log.onRefused = (endOffset) => this.#refuseBeyond(endOffset)
-    this.configure(options)
+  constructor(deps: ReplicaDeps) {
+    const { log } = deps
+    this.log = log
+    this.#deps = deps
+    this.#highWatermark = new ThresholdWaiters(log.highWatermark, READERS_MAX)
+    log.onDurable = (durableEnd) => {
+      this.#tenure?.durable(durableEnd)
+      this.#notify()
+    }
+    log.onRefused = (endOffset) => {
+      this.#tenure?.refuseBeyond(endOffset, refuse('disk-full', 'the disk is full'))
+    }
   }
 
+  /** Defined while this node leads the partition. */
+  get tenure(): LeaderTenure | undefined {
+    return this.#tenure
+  }
+
+  /** Defined while this node follows another one. */
+  get following(): Following | undefined {
+    return this.#role.kind === 'follower' ? this.#role.following : undefined
+  }
+
+  /** The epoch of the role, -1 without one. */
   get leaderEpoch(): number {
-    return this.#leaderEpoch
+    return this.#tenure?.appendEpoch ?? this.following?.leaderEpoch ?? -1
   }
 
   get acksWaiting(): number {
-    return this.#durableAcks.waiting + this.#committedAcks.waiting
+    return this.#tenure?.acksWaiting ?? 0
   }
 
-  /** Takes over what the metadata say; a higher leader epoch begins at the end of the log. */
-  configure(options: ReplicaOptions): void {
-    this.#options = options
-    // Where records may have been lost, readers must be able to tell old ones from those that
-    // took their offsets.
-    const least = this.log.epochs.latest + (this.log.lossPossible ? 1 : 0)
-    const leaderEpoch = Math.max(options.leaderEpoch, least, 0)
-    if (leaderEpoch <= this.#leaderEpoch || this.log.damage !== undefined) return
-    this.#leaderEpoch = leaderEpoch
-    this.log.lossPossible = false
-    this.#appender.beginEpoch(this.log, leaderEpoch)
+  get readersWaiting(): number {
+    return this.#highWatermark.waiting
   }
 
-  /** Appends and settles when the level asked for is reached; a refusal settles at once. */
+  /** Takes on the role that the metadata give; what waited for the earlier one ends as unknown. */
+  become(role: Role): void {
+    if (this.#isReplacing) {
+      this.#nextRole = role
+      // Nothing may be promised any more, whatever comes after.
+      return
+    }
+    const isSame = role.kind === 'leader' && this.#tenure?.leaderEpoch === role.term.leaderEpoch
+    if (isSame) this.#tenure?.renew(role.term)
+    else {
+      this.#tenure?.end(refuse('outcome-unknown', 'the node does not lead the partition any more'))
+      this.#tenure = undefined
+      if (role.kind === 'leader') this.#tenure = this.#begin(role.term)
+    }
+    this.#role = role
+    this.#notify()
+  }
+
   append(request: AppendRequest, settle: (result: AppendResult) => void): void {
+    const refusal = this.refusal()
+    if (refusal !== undefined) settle(refusal)
+    else this.#tenure?.append(request, settle)
+  }
+
+  /** Why this node cannot answer for the partition as its leader. */
+  refusal(): Refusal | undefined {
+    const { damage, identity } = this.log
+    if (damage !== undefined) return refuse('partition-damaged', damage)
+    if (this.#tenure !== undefined) return undefined
+    return refuse(
+      'partition-unavailable',
+      `partition ${identity.topicName}/${identity.partition} is not led by this node`,
+    )
+  }
+
+  /** Follower: the leader says how far records are committed. */
+  committedTo(offset: number): void {
     const { log } = this
-    const { acks, batch, expectedOffset } = request
-    const fault = this.#fault(batch)
-    if (fault !== undefined) {
-      settle(fault)
-      return
-    }
-    const tail = log.endOffset
-    const waiting = acks === 1 ? this.#durableAcks : this.#committedAcks
-    if (expectedOffset !== undefined && expectedOffset !== tail) {
-      // The answer names the end of the log, so it waits until that is certain.
-      const result = refuse('precondition-failed', `The log ends at ${tail}.`, { tail })
-      waiting.push({ endOffset: tail, result, settle })
-      waiting.advance(acks === 1 ? log.durableEnd : log.highWatermark)
-      return
-    }
-    const appendTimeMs = this.#options.appendTimeMs()
-    const stamp = { baseOffset: tail, leaderEpoch: this.#leaderEpoch }
-    stampBatch(batch, appendTimeMs === -1 ? stamp : { ...stamp, appendTimeMs })
+    const committed = Math.min(offset, log.endOffset)
+    if (committed <= log.highWatermark) return
+    log.commitTo(committed)
+    this.#committed()
+  }
+
+  /** Runs `replace`, which cuts or empties the log, with the role standing still. */
+  async replaceEnd(replace: () => Promise<void>): Promise<void> {
+    const { log } = this
+    this.#isReplacing = true
     try {
-      this.#appender.append(log, ownBytes(batch))
-    } catch (error) {
-      settle(this.#refusal(error))
-      return
+      await replace()
+    } finally {
+      this.#isReplacing = false
+      if (log.highWatermark < this.#highWatermark.value) this.#recede()
+      else this.#committed()
+      const next = this.#nextRole
+      this.#nextRole = undefined
+      if (next !== undefined) this.become(next)
     }
-    const result: AppendResult = { ok: true, baseOffset: tail, appendTimeMs }
-    if (acks === 0) settle(result)
-    else waiting.push({ endOffset: log.endOffset, result, settle })
   }
 
   /** Calls `wake` once when records below `offset` are committed, unless cancelled before. */
   subscribe(offset: number, wake: () => void): () => void {
-    return this.highWatermark.subscribe(offset, wake)
+    return this.#highWatermark.subscribe(offset, wake)
   }
 
-  /** The node stops or has failed: nobody is left waiting. */
+  /** Resolves when records below `offset` are committed; rejects with the signal's reason on abort. */
+  committed(offset: number, signal: AbortSignal): Promise<void> {
+    return this.#highWatermark.reached(offset, signal)
+  }
+
+  /** Calls `look` after each change of durable end, high watermark or role, until cancelled. */
+  observe(look: () => void): () => void {
+    this.#observers.add(look)
+    return () => this.#observers.delete(look)
+  }
+
+  /** The node stops or has failed, or the partition is gone: nobody is left waiting. */
   close(reason: ServiceError): void {
     const refusal = refusalOf(reason)
-    assert(refusal !== undefined, 'a service error is an answer')
-    this.#durableAcks.refuseBeyond(-1, refusal)
-    this.#committedAcks.refuseBeyond(-1, refusal)
+    if (refusal !== undefined) this.#tenure?.end(refusal)
+    this.#tenure = undefined
+    this.#role = IDLE
+    this.#nextRole = undefined
+    this.#notify()
   }
 
-  #durable(durableEnd: number): void {
-    this.#durableAcks.advance(durableEnd)
-    this.log.commitTo(durableEnd)
-    this.#committedAcks.advance(durableEnd)
-    this.highWatermark.advance(durableEnd)
+  #begin(term: LeaderTerm): LeaderTenure | undefined {
+    const { log, appender, nodeId, lagMaxMs, isFresh, clock } = this.#deps
+    if (log.damage !== undefined) return undefined
+    const onCommitted = () => this.#committed()
+    const onOutsider = () => this.#deps.onOutsider(this)
+    const deps = { log, appender, nodeId, lagMaxMs, isFresh, onCommitted, onOutsider }
+    return new LeaderTenure(deps, term, clock.monotonicMs())
   }
 
-  #refuseBeyond(endOffset: number): void {
-    const refusal = refuse('disk-full', 'The disk is full.')
-    this.#durableAcks.refuseBeyond(endOffset, refusal)
-    this.#committedAcks.refuseBeyond(endOffset, refusal)
+  #committed(): void {
+    this.#highWatermark.advance(this.log.highWatermark)
+    this.#notify()
   }
 
-  /**
-   * Every batch is checked, also those of a front in the same process: a checksum costs less than
-   * a thousandth of the request, and what is not whole must never be acknowledged.
-   */
-  #fault(batch: Uint8Array): Refusal | undefined {
-    if (this.log.damage !== undefined) return refuse('partition-damaged', this.log.damage)
-    const limit = this.#appender.maxBatchBytes
-    if (batch.length > limit) {
-      return refuse('body-too-large', `The batch has ${batch.length} bytes.`, { limit })
-    }
-    const isValid =
-      checkBatch(batch, 0, batch.length) === 'valid' &&
-      batchBytes(batch) === batch.length &&
-      batchBaseOffset(batch) === 0 &&
-      batchRecordCount(batch) === batchLastOffset(batch) + 1
-    if (isValid) return undefined
-    return {
-      ...refuse('internal-error', 'A front sent a batch that is not valid.'),
-      committed: 'no',
-    }
+  /** Only after records were given up by an operator. Whoever waits looks again. */
+  #recede(): void {
+    const before = this.#highWatermark
+    this.#highWatermark = new ThresholdWaiters(this.log.highWatermark, READERS_MAX)
+    before.advance(Number.MAX_SAFE_INTEGER)
+    this.#notify()
   }
 
-  #refusal(error: unknown): Refusal {
-    const refusal = refusalOf(error)
-    if (refusal === undefined) throw error
-    return refusal
+  #notify(): void {
+    for (const look of this.#observers) look()
   }
-}
-
-/** The batch stays in memory for long: it must not keep a larger buffer alive. */
-function ownBytes(batch: Uint8Array): Uint8Array {
-  return batch.buffer.byteLength > batch.length * 2 + SLACK_BYTES ? Uint8Array.from(batch) : batch
 }

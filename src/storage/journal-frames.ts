@@ -10,6 +10,7 @@
  *   delete     nothing
  *   roll       baseOffset i64: a new segment begins at the end of the log, which that is
  *   flush      mode u8 (0 commit, 1 os): what follows is promised so
+ *   restart    startOffset i64: all records are gone, and the next one gets that offset
  */
 import type { TopicId } from '../core/ids.ts'
 import { topicIdFromBytes } from '../core/ids.ts'
@@ -24,6 +25,7 @@ export const FRAME = {
   delete: 6,
   flush: 7,
   roll: 8,
+  restart: 9,
 } as const
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
 
@@ -42,7 +44,7 @@ const CREATE_FIXED_BYTES = 24
 const OFFSET_BYTES = 8
 const EPOCH_START_BYTES = 12
 
-/** The payload of `truncate`, `logStart` and `roll`. */
+/** The payload of `truncate`, `logStart`, `roll` and `restart`. */
 export function encodeOffset(offset: number): Uint8Array {
   const bytes = new Uint8Array(OFFSET_BYTES)
   writeInt64(bytes, 0, offset)

@@ -28,6 +28,9 @@ export class LeaderEpochs {
 
   /** Notes that `leaderEpoch` writes from `startOffset` on; known epochs are left as they are. */
   begin(leaderEpoch: number, startOffset: number): void {
+    // An epoch in which nothing was written leaves no trace, whatever follows it.
+    const empty = this.#starts.at(-1)
+    if (empty?.startOffset === startOffset && empty.leaderEpoch !== leaderEpoch) this.#starts.pop()
     const last = this.#starts.at(-1)
     if (last !== undefined) {
       if (leaderEpoch === last.leaderEpoch) return
@@ -36,8 +39,6 @@ export class LeaderEpochs {
         `leader epoch ${leaderEpoch} after ${last.leaderEpoch}`,
       )
       assert(startOffset >= last.startOffset, `epoch ${leaderEpoch} starts before its predecessor`)
-      // An epoch in which nothing was written leaves no trace.
-      if (startOffset === last.startOffset) this.#starts.pop()
     }
     this.#starts.push({ leaderEpoch, startOffset })
   }
@@ -51,6 +52,11 @@ export class LeaderEpochs {
       if (start.leaderEpoch > leaderEpoch) return start.startOffset
     }
     return logEndOffset
+  }
+
+  /** The highest epoch up to `leaderEpoch` of which there are records; -1 if there is none. */
+  floor(leaderEpoch: number): number {
+    return this.#starts.findLast((start) => start.leaderEpoch <= leaderEpoch)?.leaderEpoch ?? -1
   }
 
   /** The epoch of the record at `offset`, -1 if that lies before the first. */

@@ -11,6 +11,7 @@ import type { DiskSpace } from './disk-space.ts'
 import type { Journal } from './journal.ts'
 import type { FlushMode, FrameKind } from './journal-frames.ts'
 import { encodeEpochStart, encodeFlush, encodeOffset, FRAME } from './journal-frames.ts'
+import type { LogPlace } from './log-files.ts'
 import type { LogWriter } from './log-writer.ts'
 import type { PartitionLog } from './partition-log.ts'
 
@@ -109,6 +110,36 @@ export class LogAppender {
   raiseStart(log: PartitionLog): Promise<void> {
     this.#deps.checkpoints().note(log)
     return this.#insist(log, FRAME.logStart, encodeOffset(log.startOffset))
+  }
+
+  /**
+   * Cuts the log to `endOffset`, at the place given, or to nothing. All of it must be journaled and
+   * written. Resolves when that is durable; nothing may be appended before.
+   */
+  async truncate(log: PartitionLog, endOffset: number, place: LogPlace | undefined): Promise<void> {
+    await this.#replaceEnd(log, FRAME.truncate, endOffset, () => log.cutEnd(endOffset, place))
+  }
+
+  /** Drops all records, so that the next one gets `startOffset`; as `truncate`. */
+  async restart(log: PartitionLog, startOffset: number): Promise<void> {
+    await this.#replaceEnd(log, FRAME.restart, startOffset, () => log.restartAt(startOffset))
+  }
+
+  async #replaceEnd(
+    log: PartitionLog,
+    kind: FrameKind,
+    offset: number,
+    change: () => void,
+  ): Promise<void> {
+    let isDone = false
+    const changeOnce = () => {
+      if (!isDone) change()
+      isDone = true
+    }
+    this.#outstanding.delete(log)
+    const done = this.#insist(log, kind, encodeOffset(offset), changeOnce)
+    this.#deps.checkpoints().note(log)
+    await done
   }
 
   /** Notes that a leader epoch begins at the end of the log. */

@@ -22,6 +22,12 @@ import { PartitionLog } from './partition-log.ts'
 import { parseSegmentFileName, Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
+/** Behind a batch, in the file of its segment. */
+export interface LogPlace {
+  readonly segment: Segment
+  readonly position: number
+}
+
 /** A file name has at most 255 bytes; the topic id makes the folder unique, its name is for people. */
 const NAME_BYTES_MAX = 200
 const CONCURRENT_FOLDERS = 8
@@ -115,24 +121,38 @@ export class LogFiles {
   }
 
   /** The place of the batch that begins at `offset`; undefined if the log would be empty. */
-  async placeOf(
+  async placeOf(log: PartitionLog, offset: number): Promise<LogPlace | undefined> {
+    const found = await this.boundaryBelow(log, offset)
+    assert(
+      found.place === undefined || found.endOffset === offset,
+      `no batch in ${log.directory} ends at ${offset}`,
+    )
+    return found.place
+  }
+
+  /**
+   * The highest end of a batch at or below `offset`, and its place; none if the log would be empty.
+   * All of the log must have been written.
+   */
+  async boundaryBelow(
     log: PartitionLog,
     offset: number,
-  ): Promise<{ segment: Segment; position: number } | undefined> {
+  ): Promise<{ endOffset: number; place: LogPlace | undefined }> {
     const segment = log.segmentOf(offset - 1)
-    if (segment === undefined || offset <= segment.baseOffset) return undefined
+    if (segment === undefined || offset <= segment.baseOffset) {
+      return { endOffset: segment?.baseOffset ?? log.endOffset, place: undefined }
+    }
     const path = this.#deps.segmentFiles.path(log, segment.baseOffset, 'log')
     const range = { start: 0, end: segment.writtenBytes }
     let endOffset = segment.baseOffset
     const end = await this.#deps.files.use(path, 'read', (file) =>
       scanBatches(file, range, (bytes, at) => {
-        if (batchBaseOffset(bytes, at) >= offset) return false
+        if (batchLastOffset(bytes, at) >= offset) return false
         endOffset = batchLastOffset(bytes, at) + 1
         return true
       }),
     )
-    assert(endOffset === offset, `no batch of ${path} ends at ${offset}`)
-    return { segment, position: end.position }
+    return { endOffset, place: { segment, position: end.position } }
   }
 
   /**
@@ -157,7 +177,7 @@ export class LogFiles {
       scanBatches(file, range, (bytes, at, _position, sizeBytes) => {
         const leaderEpoch = batchLeaderEpoch(bytes, at)
         if (batchBaseOffset(bytes, at) !== log.endOffset) return false
-        if (leaderEpoch < log.epochs.latest) return false
+        if (leaderEpoch < log.lastEpoch) return false
         const maxTimestampMs = batchMaxTimestamp(bytes, at)
         log.adopt({
           endOffset: batchLastOffset(bytes, at) + 1,
@@ -190,6 +210,12 @@ export class LogFiles {
         this.#damaged(log, `segment ${segment.baseOffset} is missing in ${log.directory}`)
       }
     }
+  }
+
+  /** Cuts the file of a segment, all of which is written, to what the log holds of it. */
+  async trim(log: PartitionLog, segment: Segment): Promise<void> {
+    const path = this.#deps.segmentFiles.path(log, segment.baseOffset, 'log')
+    await this.#deps.files.use(path, 'create', (file) => file.truncate(segment.writtenBytes))
   }
 
   async #trim(log: PartitionLog, segment: Segment, path: string): Promise<void> {

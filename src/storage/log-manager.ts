@@ -20,6 +20,7 @@ import { LogRecovery } from './log-recovery.ts'
 import { DataDirectoryError } from './node-identity.ts'
 import type { PartitionLog } from './partition-log.ts'
 import { quarantineJournal } from './quarantine.ts'
+import type { Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import type { StorageOptions } from './storage-options.ts'
 import type { StorageDeps, StorageParts } from './storage-parts.ts'
@@ -172,6 +173,43 @@ export class LogManager {
     this.#removeLater(log)
   }
 
+  /** Resolves when all that the log holds is in its segments; waits while the disk is full. */
+  write(log: PartitionLog): Promise<void> {
+    return this.#parts.writer.flush(log, log.endOffset)
+  }
+
+  /**
+   * Cuts the log to the last end of a batch at or below `offset`, which is durable when this
+   * resolves. Nothing may be appended to the log meanwhile.
+   */
+  async truncate(log: PartitionLog, offset: number): Promise<void> {
+    if (offset >= log.endOffset || log.deleted) return
+    const { writer, logFiles } = this.#parts
+    // What a full disk refuses meanwhile shortens the log by itself.
+    while (!(await this.appender.journaled()));
+    await writer.flush(log, log.endOffset)
+    const { endOffset, place } = await logFiles.boundaryBelow(log, offset)
+    if (log.deleted) return
+    const before = log.segments
+    if (endOffset < log.startOffset) await this.appender.restart(log, endOffset)
+    else {
+      log.uncommit(endOffset)
+      await this.appender.truncate(log, endOffset, place)
+    }
+    if (place !== undefined && !log.deleted) await logFiles.trim(log, place.segment)
+    this.#removeLeft(log, before)
+  }
+
+  /** Drops all records of the log, so that it goes on at `offset`; as `truncate`. */
+  async restart(log: PartitionLog, offset: number): Promise<void> {
+    while (!(await this.appender.journaled()));
+    await this.#parts.writer.flush(log, log.endOffset)
+    if (log.deleted) return
+    const before = log.segments
+    await this.appender.restart(log, offset)
+    this.#removeLeft(log, before)
+  }
+
   /** Raises the start of the log, which is durable when this resolves; files go after a delay. */
   async raiseStart(log: PartitionLog, startOffset: number): Promise<void> {
     if (startOffset <= log.startOffset) return this.#starts.get(log)
@@ -179,11 +217,17 @@ export class LogManager {
     const durable = this.appender.raiseStart(log)
     this.#starts.set(log, durable)
     await durable
-    if (gone.length === 0 || log.deleted) return
+    this.#removeLeft(log, gone)
+  }
+
+  /** Removes the files of those segments that are not in the log by then. */
+  #removeLeft(log: PartitionLog, segments: readonly Segment[]): void {
+    const isIn = ({ baseOffset }: Segment) =>
+      log.segments.some((segment) => segment.baseOffset === baseOffset)
+    if (log.deleted || segments.every(isIn)) return
     this.#remover.later(async () => {
-      for (const segment of gone) {
-        const isThere = log.segments.some(({ baseOffset }) => baseOffset === segment.baseOffset)
-        if (!isThere) await this.#parts.segmentFiles.remove(log, segment)
+      for (const segment of segments) {
+        if (!isIn(segment)) await this.#parts.segmentFiles.remove(log, segment)
       }
     })
   }

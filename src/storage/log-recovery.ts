@@ -153,6 +153,9 @@ export class LogRecovery {
         return undefined
       case FRAME.flush:
         return this.#setFlush(log, frame.payload)
+      case FRAME.restart:
+        this.#restart(log, frame.payload)
+        return undefined
       default:
         throw new Error(`the journal has a frame of kind ${frame.kind}: a newer Curlew wrote it`)
     }
@@ -184,7 +187,7 @@ export class LogRecovery {
     }
     const baseOffset = batchBaseOffset(payload)
     if (batchLastOffset(payload) < log.endOffset) return undefined
-    if (baseOffset !== log.endOffset || batchLeaderEpoch(payload) < log.epochs.latest) {
+    if (baseOffset !== log.endOffset || batchLeaderEpoch(payload) < log.lastEpoch) {
       this.#gaps.set(
         log,
         `records ${log.endOffset} to ${baseOffset - 1} are missing in the journal`,
@@ -205,6 +208,15 @@ export class LogRecovery {
     if (endOffset === log.endOffset) return
     await this.#deps.writer.flush(log, log.endOffset)
     log.cutEnd(endOffset, await this.#deps.logFiles.placeOf(log, endOffset))
+  }
+
+  #restart(log: PartitionLog, payload: Uint8Array): void {
+    const startOffset = decodeOffset(payload)
+    if (startOffset === undefined) return
+    // Whatever was missing before is not wanted any more.
+    this.#gaps.delete(log)
+    this.#suspects.delete(log)
+    log.restartAt(startOffset)
   }
 
   #raiseStart(log: PartitionLog, payload: Uint8Array): undefined | Promise<void> {

@@ -145,6 +145,11 @@ export class PartitionLog {
     return this.#generation
   }
 
+  /** Leader epoch of the last record, -1 if there is none. */
+  get lastEpoch(): number {
+    return this.epochs.epochAt(this.#endOffset - 1)
+  }
+
   get sizeBytes(): number {
     let bytes = 0
     for (const segment of this.#segments) bytes += segment.sizeBytes
@@ -182,7 +187,7 @@ export class PartitionLog {
     const lastOffset = batchLastOffset(batch)
     const leaderEpoch = batchLeaderEpoch(batch)
     assert(baseOffset === this.#endOffset, `a batch of ${baseOffset} at log end ${this.#endOffset}`)
-    assert(leaderEpoch >= this.epochs.latest, 'leader epochs never fall inside a log')
+    assert(leaderEpoch >= this.lastEpoch, 'leader epochs never fall inside a log')
     const active = this.#segments.at(-1) ?? this.roll(nowMs)
     const endOffset = lastOffset + 1
     if (active.sizeBytes === 0) active.createdAtMs = nowMs
@@ -284,6 +289,20 @@ export class PartitionLog {
     this.#durableEnd = place === undefined ? endOffset : Math.min(this.#durableEnd, endOffset)
     this.#keptEnd = place === undefined ? endOffset : Math.min(this.#keptEnd, endOffset)
     this.journaledEnd = Math.min(this.journaledEnd, endOffset)
+  }
+
+  /** Drops all records; the next one gets `offset`. */
+  restartAt(offset: number): void {
+    this.#highWatermark = offset
+    this.#startOffset = offset
+    this.cutEnd(offset, undefined)
+    // They tell of records that are gone: the next ones need not follow from them.
+    this.epochs.cutEnd(0)
+  }
+
+  /** What was committed above `offset` is given up: an operator chose a leader that did not have it. */
+  uncommit(offset: number): void {
+    this.#highWatermark = Math.min(this.#highWatermark, offset)
   }
 
   /**

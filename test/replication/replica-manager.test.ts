@@ -70,9 +70,7 @@ test('a wait ends with the first record, on whichever partition it comes', async
   )
   await append(manager, topicId, ['late'], { partition: 5 })
   expect(await fetching).toMatchObject([{ ok: true, partition: 5, nextOffset: 1 }])
-  expect([...manager.replicas].map((replica) => replica.highWatermark.waiting)).toEqual(
-    Array(8).fill(0),
-  )
+  expect([...manager.replicas].map((replica) => replica.readersWaiting)).toEqual(Array(8).fill(0))
 })
 
 test('a wait ends empty when its time is up, and with its signal', async () => {
@@ -92,7 +90,7 @@ test('a wait ends empty when its time is up, and with its signal', async () => {
   const aborted = manager.fetch(fetchRequest, controller.signal)
   controller.abort(new Error('gone'))
   await expect(aborted).rejects.toThrow('gone')
-  expect([...manager.replicas][0]?.highWatermark.waiting).toBe(0)
+  expect([...manager.replicas][0]?.readersWaiting).toBe(0)
 })
 
 test('positions outside of the log are told where it is', async () => {

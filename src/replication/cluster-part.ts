@@ -1,0 +1,93 @@
+/**
+ * What a storage node does as one of several, for as long as it is registered: serves its followers,
+ * copies its leaders, and writes changes of its in-sync replicas.
+ */
+import type { Peers } from '../core/in-sync-replicas.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Random } from '../env/random.ts'
+import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { LogManager } from '../storage/log-manager.ts'
+import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
+import { FollowerSessions } from './follower-sessions.ts'
+import { IsrChanges } from './isr-changes.ts'
+import type { Replica } from './replica.ts'
+import type { LeaderPeer } from './replica-fetcher.ts'
+import { ReplicaFetchers } from './replica-fetchers.ts'
+
+export interface ClusterPartDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly storage: LogManager
+  readonly store: MetadataStore
+  readonly metadata: MetadataView
+  readonly peer: (nodeId: number) => LeaderPeer | undefined
+  readonly find: (
+    topicId: Replica['log']['identity']['topicId'],
+    partition: number,
+  ) => Replica | undefined
+  readonly replicas: () => Iterable<Replica>
+}
+
+export interface ClusterPartOptions {
+  readonly nodeId: number
+  readonly incarnation: number
+  readonly lagMaxMs: number
+}
+
+export class ClusterPart {
+  readonly #sessions: FollowerSessions
+  readonly #fetchers: ReplicaFetchers
+  readonly #isrChanges: IsrChanges
+  #nodes: MetadataImage['nodes']
+
+  constructor(deps: ClusterPartDeps, options: ClusterPartOptions) {
+    const { storage, metadata, find } = deps
+    this.#nodes = metadata.image.nodes
+    this.#sessions = new FollowerSessions({
+      ...deps,
+      reader: storage.reader,
+      find: ({ topicId, partition }) => find(topicId, partition),
+    })
+    this.#fetchers = new ReplicaFetchers(deps, options)
+    const peers: Peers = {
+      incarnationOf: (nodeId) => metadata.image.nodes.get(nodeId)?.incarnation,
+      seenMs: (nodeId) => this.#sessions.seenMs(nodeId),
+    }
+    this.#isrChanges = new IsrChanges({ ...deps, peers }, options)
+  }
+
+  /** A follower asks for records. */
+  fetch(request: ReplicaFetchRequest, signal: AbortSignal): Promise<ReplicaFetchReply> {
+    return this.#sessions.fetch(request, signal)
+  }
+
+  /** The role of the replica may have changed. */
+  assign(replica: Replica): void {
+    this.#fetchers.assign(replica)
+  }
+
+  /** A follower that is not in sync has come further. */
+  outsider(replica: Replica): void {
+    this.#isrChanges.consider(replica)
+  }
+
+  /** Whoever has come or gone is dealt with at once. */
+  follow({ nodes }: MetadataImage): void {
+    if (nodes === this.#nodes) return
+    for (const nodeId of new Set([...nodes.keys(), ...this.#nodes.keys()])) {
+      const isSame = nodes.get(nodeId)?.incarnation === this.#nodes.get(nodeId)?.incarnation
+      if (!isSame) this.#fetchers.wake(nodeId)
+    }
+    this.#nodes = nodes
+    this.#isrChanges.considerAll()
+  }
+
+  async close(): Promise<void> {
+    this.#sessions.close()
+    await this.#fetchers.close()
+    await this.#isrChanges.close()
+  }
+}

@@ -1,0 +1,172 @@
+/** One partition of a follower: applies what its leader sends, and cuts what the leader does not have. */
+import {
+  batchBaseOffset,
+  batchBytes,
+  batchLastOffset,
+  batchLeaderEpoch,
+  checkBatch,
+} from '../core/record-batch.ts'
+import type { Logger } from '../env/logger.ts'
+import type { LogManager } from '../storage/log-manager.ts'
+import type {
+  ReplicaFetchData,
+  ReplicaFetchDiverging,
+  ReplicaFetchPart,
+  ReplicaFetchPosition,
+} from '../wire/replica-fetch.ts'
+import { refusalOf } from './append-call.ts'
+import { ownBytes } from './own-bytes.ts'
+import type { Replica } from './replica.ts'
+
+/** `later`: the node cannot take the records now, or what came cannot be right. */
+export type Applied = 'applied' | 'later'
+
+export class FollowerCopy {
+  readonly replica: Replica
+  readonly #storage: LogManager
+  readonly #logger: Logger
+  /** What the leader was last told. */
+  #told: ReplicaFetchPosition | undefined
+
+  constructor(deps: { storage: LogManager; logger: Logger }, replica: Replica) {
+    this.replica = replica
+    this.#storage = deps.storage
+    this.#logger = deps.logger
+  }
+
+  /** Has the leader told again, also if nothing has changed: what it sent could not be taken. */
+  ask(): void {
+    this.#told = undefined
+  }
+
+  /** Where the follower stands; to be sent. */
+  tell(leaderEpoch: number): ReplicaFetchPosition {
+    const { log } = this.replica
+    const { topicId, partition } = log.identity
+    this.#told = {
+      topicId,
+      partition,
+      leaderEpoch,
+      fetchOffset: log.endOffset,
+      durableOffset: log.durableEnd,
+      lastFetchedEpoch: log.lastEpoch,
+      logStartOffset: log.startOffset,
+    }
+    return this.#told
+  }
+
+  /** Whether the leader was told something else than what holds now. */
+  get hasNews(): boolean {
+    const { log, following } = this.replica
+    const told = this.#told
+    return (
+      told === undefined ||
+      told.fetchOffset !== log.endOffset ||
+      told.durableOffset !== log.durableEnd ||
+      told.logStartOffset !== log.startOffset ||
+      told.leaderEpoch !== following?.leaderEpoch
+    )
+  }
+
+  async apply(part: ReplicaFetchPart): Promise<Applied> {
+    const told = this.#told
+    const { log, following } = this.replica
+    // The role or the log has changed since it was asked for.
+    if (told === undefined || following?.leaderEpoch !== told.leaderEpoch) return 'applied'
+    if (log.endOffset !== told.fetchOffset || log.damage !== undefined) return 'applied'
+    switch (part.kind) {
+      case 'data':
+        return await this.#append(part, told.leaderEpoch)
+      case 'diverging':
+        await this.#truncate(part)
+        return 'applied'
+      case 'refused':
+        if (part.code !== 'offset-out-of-range' || part.logStartOffset <= log.endOffset) {
+          return 'later'
+        }
+        await this.#restart(part.logStartOffset)
+        return 'applied'
+    }
+  }
+
+  async #append(part: ReplicaFetchData, leaderEpoch: number): Promise<Applied> {
+    const { log } = this.replica
+    let bytes = 0
+    for (const batch of part.batches) bytes += batch.length
+    if (bytes > 0 && !(await this.#enter(bytes))) return 'later'
+    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
+    for (const batch of part.batches) {
+      if (!this.#continues(batch, leaderEpoch)) {
+        this.#warn({}, 'the leader sent records that do not continue the log')
+        return 'later'
+      }
+      try {
+        this.#storage.appender.append(log, ownBytes(batch))
+      } catch (error) {
+        if (refusalOf(error) === undefined) throw error
+        return 'later'
+      }
+    }
+    this.replica.committedTo(part.highWatermark)
+    const start = Math.min(part.logStartOffset, log.highWatermark)
+    if (start > log.startOffset) await this.#storage.raiseStart(log, start)
+    return 'applied'
+  }
+
+  /** KIP-279: again and again, until both have the same last epoch. */
+  async #truncate({ divergingEpoch, endOffset }: ReplicaFetchDiverging): Promise<void> {
+    const { log } = this.replica
+    const end = Math.min(endOffset, log.epochs.endOffsetOf(divergingEpoch, log.endOffset))
+    const cutTo = Math.max(0, end)
+    const fields = { from: log.endOffset, to: cutTo, divergingEpoch }
+    if (cutTo < log.highWatermark) {
+      this.#warn(
+        fields,
+        'cutting records that were committed: their leader was elected without them',
+      )
+    } else this.#log(fields, 'cutting records that the leader does not have')
+    await this.replica.replaceEnd(() => this.#storage.truncate(log, cutTo))
+  }
+
+  async #restart(offset: number): Promise<void> {
+    const { log } = this.replica
+    this.#log(
+      { from: log.endOffset, to: offset },
+      'the leader has removed what this log needs next',
+    )
+    await this.replica.replaceEnd(() => this.#storage.restart(log, offset))
+  }
+
+  #continues(batch: Uint8Array, leaderEpoch: number): boolean {
+    const { log } = this.replica
+    if (checkBatch(batch, 0, batch.length) !== 'valid' || batchBytes(batch) !== batch.length) {
+      return false
+    }
+    const epoch = batchLeaderEpoch(batch)
+    return (
+      batchBaseOffset(batch) === log.endOffset &&
+      batchLastOffset(batch) >= log.endOffset &&
+      epoch >= log.lastEpoch &&
+      epoch <= leaderEpoch
+    )
+  }
+
+  #enter(bytes: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#storage.gate.enter(bytes, (outcome) => resolve(outcome === 'entered'))
+    })
+  }
+
+  #log(fields: object, message: string): void {
+    this.#logger.info({ ...this.#name(), ...fields }, message)
+  }
+
+  #warn(fields: object, message: string): void {
+    this.#logger.warn({ ...this.#name(), ...fields }, message)
+  }
+
+  #name(): { topic: string; partition: number } {
+    const { topicName, partition } = this.replica.log.identity
+    return { topic: topicName, partition }
+  }
+}

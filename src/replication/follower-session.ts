@@ -1,0 +1,286 @@
+/**
+ * The leader's side of one follower: where it stands in each partition that it copies, and which of
+ * them have something for it. Only what changes is told in either direction, so that a follower of
+ * thousands of partitions costs what is written to a few.
+ */
+import type { PartitionKey } from '../core/ids.ts'
+import { partitionKey } from '../core/ids.ts'
+import type { Clock, Timer } from '../env/clock.ts'
+import type { LogReader } from '../storage/log-reader.ts'
+import type {
+  ReplicaFetchPart,
+  ReplicaFetchPosition,
+  ReplicaFetchRequest,
+} from '../wire/replica-fetch.ts'
+import type { LeaderTenure } from './leader-tenure.ts'
+import type { Replica } from './replica.ts'
+
+export interface FollowerSessionDeps {
+  readonly clock: Clock
+  readonly reader: LogReader
+  readonly find: (
+    position: Pick<ReplicaFetchPosition, 'topicId' | 'partition'>,
+  ) => Replica | undefined
+}
+
+interface Entry {
+  position: ReplicaFetchPosition
+  readonly replica: Replica | undefined
+  readonly cancel: () => void
+  /** The tenure that knows of the position. */
+  reportedTo: LeaderTenure | undefined
+  /** Records were sent, and the follower has not said since where it stands. */
+  awaiting: boolean
+  sentHighWatermark: number
+  sentLogStart: number
+}
+
+/** Of one partition in one answer, so that each gets its share. */
+const PARTITION_BYTES_MAX = 1024 * 1024
+/** A watermark alone may wait for company. */
+const WATERMARK_DELAY_MS = 10
+
+export class FollowerSession {
+  readonly id: number
+  readonly #deps: FollowerSessionDeps
+  readonly #followerId: number
+  readonly #incarnation: number
+  readonly #entries = new Map<PartitionKey, Entry>()
+  /** In the order in which they are served. */
+  readonly #ready = new Set<Entry>()
+  #step = 0
+  #wake: (() => void) | undefined
+  #soon: Timer | undefined
+
+  constructor(deps: FollowerSessionDeps, id: number, followerId: number, incarnation: number) {
+    this.#deps = deps
+    this.id = id
+    this.#followerId = followerId
+    this.#incarnation = incarnation
+  }
+
+  get step(): number {
+    return this.#step
+  }
+
+  /** Whether the request is the next one of this session. */
+  continues(request: ReplicaFetchRequest): boolean {
+    return (
+      request.sessionId === this.id &&
+      request.incarnation === this.#incarnation &&
+      request.sessionStep === this.#step + 1
+    )
+  }
+
+  /** Takes over what the follower says of itself, and answers when there is something or time is up. */
+  async fetch(request: ReplicaFetchRequest, signal: AbortSignal): Promise<ReplicaFetchPart[]> {
+    this.#step = request.sessionStep
+    this.#wake?.()
+    for (const { topicId, partition } of request.forget)
+      this.#forget(partitionKey(topicId, partition))
+    for (const position of request.positions) this.#stand(position)
+    const parts = await this.#collect(request.maxBytes, signal)
+    if (parts.length > 0 || request.waitMs === 0) return parts
+    await this.#change(request.waitMs, signal)
+    return await this.#collect(request.maxBytes, signal)
+  }
+
+  close(): void {
+    this.#soon?.cancel()
+    this.#wake?.()
+    for (const entry of this.#entries.values()) entry.cancel()
+    this.#entries.clear()
+    this.#ready.clear()
+  }
+
+  #forget(key: PartitionKey): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    entry.cancel()
+    this.#entries.delete(key)
+    this.#ready.delete(entry)
+  }
+
+  #stand(position: ReplicaFetchPosition): void {
+    const key = partitionKey(position.topicId, position.partition)
+    let entry = this.#entries.get(key)
+    if (entry === undefined || entry.replica !== this.#deps.find(position)) {
+      this.#forget(key)
+      entry = this.#enter(position)
+      this.#entries.set(key, entry)
+    }
+    entry.position = position
+    entry.awaiting = false
+    entry.reportedTo = undefined
+    this.#ready.add(entry)
+  }
+
+  #enter(position: ReplicaFetchPosition): Entry {
+    const replica = this.#deps.find(position)
+    const entry: Entry = {
+      position,
+      replica,
+      cancel: replica?.observe(() => this.#look(entry)) ?? (() => undefined),
+      reportedTo: undefined,
+      awaiting: false,
+      sentHighWatermark: -1,
+      sentLogStart: -1,
+    }
+    return entry
+  }
+
+  /** Something of the partition has changed. */
+  #look(entry: Entry): void {
+    this.#ready.add(entry)
+    const { replica, position, awaiting } = entry
+    const hasData =
+      !awaiting && replica?.tenure !== undefined && replica.log.durableEnd > position.fetchOffset
+    if (hasData || entry.reportedTo !== replica?.tenure) this.#wake?.()
+    else if (this.#wake !== undefined) {
+      this.#soon ??= this.#deps.clock.timer(WATERMARK_DELAY_MS, () => {
+        this.#soon = undefined
+        this.#wake?.()
+      })
+    }
+  }
+
+  async #change(waitMs: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#wake = resolve
+    const timer = this.#deps.clock.timer(waitMs, resolve)
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      await promise
+    } finally {
+      if (this.#wake === resolve) this.#wake = undefined
+      timer.cancel()
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  async #collect(maxBytes: number, signal: AbortSignal): Promise<ReplicaFetchPart[]> {
+    const parts: ReplicaFetchPart[] = []
+    const cold: Entry[] = []
+    let bytesLeft = maxBytes
+    for (const entry of [...this.#ready]) {
+      if (bytesLeft <= 0) break
+      this.#ready.delete(entry)
+      if (entry.replica !== undefined && this.#report(entry) === undefined) continue
+      const fault = faultOf(entry)
+      if (fault !== undefined) {
+        parts.push(fault)
+        entry.awaiting = true
+        continue
+      }
+      const part = this.#hot(entry, bytesLeft)
+      if (part === 'cold') cold.push(entry)
+      else if (part !== undefined) {
+        parts.push(part)
+        for (const batch of part.batches) bytesLeft -= batch.length
+      }
+    }
+    for (const entry of cold) this.#ready.add(entry)
+    // One of them in each answer: none waits for ever, and the others do not wait for the disk long.
+    const [first] = cold
+    const part = first === undefined ? undefined : await this.#cold(first, signal)
+    return part === undefined ? parts : [...parts, part]
+  }
+
+  /** Lets the tenure know where the follower stands; undefined if the two are not of the same epoch. */
+  #report(entry: Entry): LeaderTenure | undefined {
+    const { replica, position } = entry
+    const tenure = replica?.tenure
+    if (tenure === undefined || tenure.leaderEpoch !== position.leaderEpoch) return undefined
+    if (!tenure.inSync.isReplica(this.#followerId)) return undefined
+    if (entry.reportedTo === tenure) return tenure
+    entry.reportedTo = tenure
+    entry.awaiting = false
+    if (faultOf(entry) !== undefined) return tenure
+    const { fetchOffset, durableOffset } = position
+    const fetch = { incarnation: this.#incarnation, fetchOffset, durableOffset }
+    tenure.fetched(this.#followerId, fetch, this.#deps.clock.monotonicMs())
+    return tenure
+  }
+
+  /** Records from memory, or news of the bounds; `cold` if the records are on disk only. */
+  #hot(entry: Entry, bytesLeft: number): DataPart | 'cold' | undefined {
+    const { replica, position } = entry
+    if (replica === undefined) return undefined
+    const { log } = replica
+    if (entry.awaiting || position.fetchOffset >= log.durableEnd) {
+      const isNews =
+        entry.sentHighWatermark !== log.highWatermark || entry.sentLogStart !== log.startOffset
+      return isNews ? this.#data(entry, replica, []) : undefined
+    }
+    const read = this.#deps.reader.readMemory(log, {
+      offset: position.fetchOffset,
+      endOffset: log.durableEnd,
+      maxBytes: Math.min(bytesLeft, PARTITION_BYTES_MAX),
+    })
+    return read === undefined ? 'cold' : this.#data(entry, replica, read.batches)
+  }
+
+  async #cold(entry: Entry, signal: AbortSignal): Promise<DataPart | undefined> {
+    const { replica, position } = entry
+    if (replica === undefined) return undefined
+    const { tenure, log } = replica
+    const range = {
+      offset: position.fetchOffset,
+      endOffset: log.durableEnd,
+      maxBytes: PARTITION_BYTES_MAX,
+    }
+    const { batches } = await this.#deps.reader.read(log, range, signal)
+    if (batches.length === 0 || replica.tenure !== tenure || entry.position !== position) {
+      return undefined
+    }
+    this.#ready.delete(entry)
+    return this.#data(entry, replica, batches)
+  }
+
+  #data(entry: Entry, replica: Replica, batches: readonly Uint8Array[]): DataPart {
+    const { topicId, partition, leaderEpoch } = entry.position
+    const { highWatermark, startOffset } = replica.log
+    entry.awaiting ||= batches.length > 0
+    entry.sentHighWatermark = highWatermark
+    entry.sentLogStart = startOffset
+    return {
+      kind: 'data',
+      topicId,
+      partition,
+      leaderEpoch,
+      highWatermark,
+      logStartOffset: startOffset,
+      batches,
+    }
+  }
+}
+
+type DataPart = Extract<ReplicaFetchPart, { kind: 'data' }>
+
+/**
+ * What keeps the follower from going on where it stands: records that the leader does not have
+ * (KIP-595's truncation on fetch), or a place below the leader's log.
+ */
+function faultOf({ position, replica }: Entry): ReplicaFetchPart | undefined {
+  const { topicId, partition, leaderEpoch, fetchOffset, lastFetchedEpoch } = position
+  const part = { topicId, partition, leaderEpoch }
+  if (replica === undefined) {
+    return { ...part, kind: 'refused', code: 'not-leader', logStartOffset: 0, logEndOffset: 0 }
+  }
+  const { log } = replica
+  const bounds = { logStartOffset: log.startOffset, logEndOffset: log.endOffset }
+  if (fetchOffset < log.startOffset) {
+    return { ...part, kind: 'refused', code: 'offset-out-of-range', ...bounds }
+  }
+  // What lies below the leader's first record is nobody's concern.
+  if (fetchOffset === log.startOffset) return undefined
+  const divergingEpoch = lastFetchedEpoch === -1 ? -1 : log.epochs.floor(lastFetchedEpoch)
+  const endOffset =
+    lastFetchedEpoch === -1
+      ? log.endOffset
+      : log.epochs.endOffsetOf(lastFetchedEpoch, log.endOffset)
+  const isDiverging = divergingEpoch < lastFetchedEpoch || endOffset < fetchOffset
+  return isDiverging ? { ...part, kind: 'diverging', divergingEpoch, endOffset } : undefined
+}

@@ -1,0 +1,174 @@
+/**
+ * The partitions that this node hosts, as the metadata say: one that is assigned to it gets a log and
+ * a role, one whose topic was removed loses it.
+ */
+
+import { effectiveMinInsync } from '../core/election.ts'
+import type { PartitionKey, TopicId } from '../core/ids.ts'
+import { partitionKey } from '../core/ids.ts'
+import type { TopicConfig } from '../core/topic.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { MetadataImage, PartitionImage, TopicImage } from '../metadata/metadata-image.ts'
+import type { LogManager } from '../storage/log-manager.ts'
+import type { PartitionLog } from '../storage/partition-log.ts'
+import type { ReplicaDeps, Role } from './replica.ts'
+import { Replica } from './replica.ts'
+
+/** What lets a node take part: without it, it hosts and does nothing. */
+export interface Membership {
+  /** Whether the node may lead an epoch: only one to which it was elected since it is up. */
+  mayLead(key: PartitionKey, leaderEpoch: number): boolean
+}
+
+export interface HostingDeps {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly storage: LogManager
+  readonly replica: Pick<ReplicaDeps, 'lagMaxMs' | 'isFresh' | 'onOutsider'>
+  /** The role of a replica may have changed. */
+  readonly onRole: (replica: Replica) => void
+}
+
+const IDLE: Role = { kind: 'idle' }
+
+export class Hosting {
+  readonly #deps: HostingDeps
+  readonly #nodeId: number
+  readonly #replicas = new Map<PartitionKey, Replica>()
+  /** Topics as they were when they were last looked at. */
+  readonly #seen = new Map<TopicId, TopicImage>()
+  #removed: ReadonlySet<TopicId> = new Set()
+  #membership: Membership | undefined
+
+  constructor(deps: HostingDeps, options: { nodeId: number }) {
+    this.#deps = deps
+    this.#nodeId = options.nodeId
+  }
+
+  get replicas(): Iterable<Replica> {
+    return this.#replicas.values()
+  }
+
+  find(topicId: TopicId, partition: number): Replica | undefined {
+    return this.#replicas.get(partitionKey(topicId, partition))
+  }
+
+  /** Takes part from now on, or, undefined, no longer. */
+  join(membership: Membership | undefined, image: MetadataImage): void {
+    this.#membership = membership
+    this.#seen.clear()
+    this.follow(image)
+  }
+
+  /** `created` is told of logs that were not there. */
+  follow(image: MetadataImage, created: (log: PartitionLog) => void = () => undefined): void {
+    for (const topicId of image.removedTopics.keys()) {
+      if (!this.#removed.has(topicId)) this.#remove(topicId)
+    }
+    this.#removed = new Set(image.removedTopics.keys())
+    for (const topic of image.topics.values()) {
+      const before = this.#seen.get(topic.id)
+      if (before === topic) continue
+      this.#seen.set(topic.id, topic)
+      topic.partitions.forEach((state, partition) => {
+        const isSame = before?.config === topic.config && before.partitions[partition] === state
+        if (!isSame) this.#host(topic, partition, state, created)
+      })
+    }
+  }
+
+  /** Nobody is left waiting at any of them. */
+  close(reason: ServiceError): void {
+    for (const replica of this.#replicas.values()) replica.close(reason)
+  }
+
+  #host(
+    topic: TopicImage,
+    partition: number,
+    state: PartitionImage,
+    created: (log: PartitionLog) => void,
+  ): void {
+    const key = partitionKey(topic.id, partition)
+    let replica = this.#replicas.get(key)
+    if (replica === undefined) {
+      if (!state.replicas.includes(this.#nodeId)) return
+      replica = this.#make(topic, partition, created)
+      this.#replicas.set(key, replica)
+    }
+    this.#configure(replica.log, topic.config)
+    replica.become(this.#roleOf(replica, key, topic.config, state))
+    this.#deps.onRole(replica)
+  }
+
+  #make(topic: TopicImage, partition: number, created: (log: PartitionLog) => void): Replica {
+    const { storage, clock, replica } = this.#deps
+    let log = storage.find(topic.id, partition)
+    if (log === undefined) {
+      const { id: topicId, name: topicName, config } = topic
+      log = storage.create({ topicId, topicName, partition, flush: config.flush })
+      created(log)
+    }
+    const { appender } = storage
+    return new Replica({ ...replica, log, appender, clock, nodeId: this.#nodeId })
+  }
+
+  #roleOf(replica: Replica, key: PartitionKey, config: TopicConfig, state: PartitionImage): Role {
+    const { replicas, isr, elr, leader, leaderEpoch, revision } = state
+    if (this.#membership === undefined || leader === -1 || !replicas.includes(this.#nodeId)) {
+      return IDLE
+    }
+    if (replicas.length > 1 && replica.log.lastEpoch > leaderEpoch) {
+      this.#deps.logger.error(
+        { log: replica.log.identity, leaderEpoch, logEpoch: replica.log.lastEpoch },
+        'the metadata are older than the log: the partition stands still',
+      )
+      return IDLE
+    }
+    if (leader !== this.#nodeId) return { kind: 'follower', following: { leader, leaderEpoch } }
+    if (!this.#membership.mayLead(key, leaderEpoch)) return IDLE
+    const { clock } = this.#deps
+    const minInsync = effectiveMinInsync(state, config.minInsyncReplicas)
+    return {
+      kind: 'leader',
+      term: {
+        leaderEpoch,
+        assignment: { replicas, isr, elr, minInsync, revision },
+        appendTimeMs: () => (config.timestamps === 'append' ? clock.nowMs() : -1),
+      },
+    }
+  }
+
+  #configure(log: PartitionLog, config: TopicConfig): void {
+    log.settings = {
+      segmentBytes: config.segmentBytes,
+      segmentMs: config.segmentMs,
+      retentionMs: config.retentionMs,
+      retentionBytes: config.retentionBytes,
+    }
+    if (log.damage !== undefined) return
+    this.#deps.storage.appender.setFlush(log, config.flush).catch((error: unknown) => {
+      this.#deps.logger.warn({ err: error, log: log.identity }, 'the flush mode did not change')
+    })
+  }
+
+  /** Only an explicit tombstone removes records: that a topic is unknown proves nothing. */
+  #remove(topicId: TopicId): void {
+    const { storage, logger } = this.#deps
+    const hosted = [...storage.logs].filter((log) => log.identity.topicId === topicId)
+    this.#seen.delete(topicId)
+    for (const log of hosted) {
+      const key = partitionKey(topicId, log.identity.partition)
+      const replica = this.#replicas.get(key)
+      replica?.close(
+        new ServiceError('topic-not-found', 'the topic was deleted', { committed: 'unknown' }),
+      )
+      this.#replicas.delete(key)
+      if (replica !== undefined) this.#deps.onRole(replica)
+      storage.delete(log).catch((error: unknown) => {
+        logger.warn({ err: error, log: log.identity }, 'a log was not deleted')
+      })
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Copies from one leader all partitions that this node follows it in: one request at a time, the next
+ * when what came is durable here, so that it tells how far that is.
+ */
+import type { PartitionKey } from '../core/ids.ts'
+import { partitionKey } from '../core/ids.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Random } from '../env/random.ts'
+import type { LogManager } from '../storage/log-manager.ts'
+import type { ReplicaFetchReply, ReplicaFetchRequest, ReplicaKey } from '../wire/replica-fetch.ts'
+import { FollowerCopy } from './follower-copy.ts'
+import type { Replica } from './replica.ts'
+
+/** The calls of a leader that followers use. */
+export interface LeaderPeer {
+  replicaFetch(request: ReplicaFetchRequest, signal: AbortSignal): Promise<ReplicaFetchReply>
+}
+
+export interface ReplicaFetcherDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly storage: LogManager
+  /** The leader as the metadata know it now; undefined while it is not up. */
+  readonly leader: () => LeaderPeer | undefined
+}
+
+export interface ReplicaFetcherOptions {
+  readonly nodeId: number
+  readonly incarnation: number
+  readonly waitMs: number
+  readonly maxBytes: number
+}
+
+/** Pauses between attempts: the first, doubled each time up to the last. */
+const RETRY_MS = 50
+const RETRY_MAX_MS = 1000
+
+export class ReplicaFetcher {
+  readonly #deps: ReplicaFetcherDeps
+  readonly #options: ReplicaFetcherOptions
+  readonly #copies = new Map<PartitionKey, FollowerCopy>()
+  readonly #left: ReplicaKey[] = []
+  /** Copies that could not go on; they are tried again after a pause. */
+  readonly #paused = new Set<FollowerCopy>()
+  readonly #stop = new AbortController()
+  readonly #running: Promise<void>
+  /** Ends the pause or the request of the moment, as there is something to tell. */
+  #interrupt = new AbortController()
+  #sessionId = 0
+  #step = 0
+  #failures = 0
+
+  constructor(deps: ReplicaFetcherDeps, options: ReplicaFetcherOptions) {
+    this.#deps = deps
+    this.#options = options
+    this.#running = this.#run()
+  }
+
+  get partitions(): number {
+    return this.#copies.size
+  }
+
+  /** The partition is followed from now on, or in another epoch. */
+  add(replica: Replica): void {
+    const key = keyOf(replica)
+    if (this.#copies.get(key)?.replica !== replica) {
+      this.#copies.set(key, new FollowerCopy(this.#deps, replica))
+    }
+    this.#interrupt.abort()
+  }
+
+  remove(replica: Replica): void {
+    if (!this.#copies.delete(keyOf(replica))) return
+    const { topicId, partition } = replica.log.identity
+    this.#left.push({ topicId, partition })
+  }
+
+  /** The leader has come or gone. */
+  wake(): void {
+    this.#interrupt.abort()
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    this.#interrupt.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    // What is added in the same turn belongs to the first request.
+    await Promise.resolve()
+    while (!this.#stop.signal.aborted) {
+      this.#interrupt = new AbortController()
+      try {
+        const isPaused = !(await this.#round(this.#interrupt.signal))
+        this.#failures = 0
+        if (isPaused) await this.#pause(RETRY_MAX_MS)
+      } catch (error) {
+        this.#sessionId = 0
+        if (this.#stop.signal.aborted) return
+        if (!this.#interrupt.signal.aborted) await this.#failed(error)
+      }
+    }
+  }
+
+  /** One request and what it brings; false if there is nothing to ask for, or nobody to ask. */
+  async #round(signal: AbortSignal): Promise<boolean> {
+    const leader = this.#deps.leader()
+    if (leader === undefined) {
+      this.#sessionId = 0
+      return false
+    }
+    const request = this.#request()
+    if (this.#copies.size === 0) return false
+    const reply = await leader.replicaFetch(request, signal)
+    if (reply === 'session-unknown') {
+      this.#sessionId = 0
+      return true
+    }
+    this.#sessionId = reply.sessionId
+    this.#step = reply.sessionStep
+    await this.#apply(reply.parts)
+    return true
+  }
+
+  #request(): ReplicaFetchRequest {
+    const { nodeId, incarnation, waitMs, maxBytes } = this.#options
+    const isNew = this.#sessionId === 0
+    if (isNew) this.#step = 0
+    const positions = []
+    for (const copy of this.#copies.values()) {
+      const { following, log } = copy.replica
+      if (following === undefined || log.damage !== undefined || this.#paused.has(copy)) continue
+      if (isNew || copy.hasNews) positions.push(copy.tell(following.leaderEpoch))
+    }
+    const left = this.#left.splice(0)
+    return {
+      followerId: nodeId,
+      incarnation,
+      sessionId: this.#sessionId,
+      sessionStep: this.#step + 1,
+      positions,
+      forget: isNew ? [] : left.filter((key) => !this.#copies.has(keyOfParts(key))),
+      maxBytes,
+      waitMs,
+    }
+  }
+
+  async #apply(parts: Extract<ReplicaFetchReply, object>['parts']): Promise<void> {
+    const { storage } = this.#deps
+    const touched: FollowerCopy[] = []
+    await Promise.all(
+      parts.map(async (part) => {
+        const copy = this.#copies.get(keyOfParts(part))
+        if (copy === undefined) return
+        touched.push(copy)
+        if ((await copy.apply(part)) === 'later') this.#hold(copy)
+      }),
+    )
+    await storage.appender.journaled()
+    for (const { replica } of touched) {
+      if (replica.log.flush === 'os') await storage.write(replica.log)
+    }
+  }
+
+  /** Full, or not to be understood: asks for the partition again after a while. */
+  #hold(copy: FollowerCopy): void {
+    this.#paused.add(copy)
+    this.#deps.clock.timer(RETRY_MAX_MS, () => {
+      this.#paused.delete(copy)
+      copy.ask()
+      this.#interrupt.abort()
+    })
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    this.#failures++
+    if (this.#failures === 3) {
+      this.#deps.logger.warn({ err: error }, 'a leader cannot be reached for its records')
+    }
+    await this.#pause(Math.min(RETRY_MS * 2 ** Math.min(this.#failures, 10), RETRY_MAX_MS))
+  }
+
+  /** Half to one and a half of the time, unless there is something to do before. */
+  async #pause(pauseMs: number): Promise<void> {
+    const { clock, random } = this.#deps
+    await clock
+      .sleep(pauseMs * (0.5 + random.float()), this.#interrupt.signal)
+      .catch(() => undefined)
+  }
+}
+
+function keyOf(replica: Replica): PartitionKey {
+  return keyOfParts(replica.log.identity)
+}
+
+function keyOfParts({ topicId, partition }: ReplicaKey): PartitionKey {
+  return partitionKey(topicId, partition)
+}

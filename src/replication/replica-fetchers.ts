@@ -1,0 +1,82 @@
+/** Which leader is copied for which of the partitions that this node follows: one fetcher per leader. */
+import type { Clock } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Random } from '../env/random.ts'
+import type { LogManager } from '../storage/log-manager.ts'
+import type { Replica } from './replica.ts'
+import type { LeaderPeer } from './replica-fetcher.ts'
+import { ReplicaFetcher } from './replica-fetcher.ts'
+
+export interface ReplicaFetchersDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly storage: LogManager
+  /** Another node as the metadata know it now; undefined while it is not up. */
+  readonly peer: (nodeId: number) => LeaderPeer | undefined
+}
+
+export interface ReplicaFetchersOptions {
+  readonly nodeId: number
+  readonly incarnation: number
+}
+
+/** Short enough that a follower of an idle leader is seen to be alive. */
+const WAIT_MS = 500
+const ANSWER_BYTES_MAX = 8 * 1024 * 1024
+
+export class ReplicaFetchers {
+  readonly #deps: ReplicaFetchersDeps
+  readonly #options: ReplicaFetchersOptions
+  readonly #fetchers = new Map<number, ReplicaFetcher>()
+  readonly #leaders = new Map<Replica, number>()
+
+  constructor(deps: ReplicaFetchersDeps, options: ReplicaFetchersOptions) {
+    this.#deps = deps
+    this.#options = options
+  }
+
+  /** The role of the replica may have changed. */
+  assign(replica: Replica): void {
+    const leader = replica.following?.leader
+    const before = this.#leaders.get(replica)
+    if (before !== undefined && before !== leader) this.#leave(replica, before)
+    if (leader === undefined) return
+    this.#leaders.set(replica, leader)
+    this.#fetcher(leader).add(replica)
+  }
+
+  /** The node has come or gone: whoever waits for it looks again. */
+  wake(leader: number): void {
+    this.#fetchers.get(leader)?.wake()
+  }
+
+  async close(): Promise<void> {
+    const fetchers = [...this.#fetchers.values()]
+    this.#fetchers.clear()
+    this.#leaders.clear()
+    await Promise.all(fetchers.map((fetcher) => fetcher.close()))
+  }
+
+  #leave(replica: Replica, leader: number): void {
+    this.#leaders.delete(replica)
+    const fetcher = this.#fetchers.get(leader)
+    fetcher?.remove(replica)
+    if (fetcher?.partitions !== 0) return
+    this.#fetchers.delete(leader)
+    void fetcher.close()
+  }
+
+  #fetcher(leader: number): ReplicaFetcher {
+    let fetcher = this.#fetchers.get(leader)
+    if (fetcher === undefined) {
+      const { peer, ...deps } = this.#deps
+      fetcher = new ReplicaFetcher(
+        { ...deps, leader: () => peer(leader) },
+        { ...this.#options, waitMs: WAIT_MS, maxBytes: ANSWER_BYTES_MAX },
+      )
+      this.#fetchers.set(leader, fetcher)
+    }
+    return fetcher
+  }
+}
