@@ -295,6 +295,7 @@ export class PartitionLog {
   restartAt(offset: number): void {
     this.#highWatermark = offset
     this.#startOffset = offset
+    this.tail.clear()
     this.cutEnd(offset, undefined)
     // They tell of records that are gone: the next ones need not follow from them.
     this.epochs.cutEnd(0)

@@ -110,8 +110,27 @@ test('epochs come back with and without records', async () => {
     { leaderEpoch: 2, startOffset: 0 },
     { leaderEpoch: 7, startOffset: 2 },
   ])
-  const { log: fallen } = await recovered([...frames, records(2, 1, 3)])
+  const { log: fallen } = await recovered([...frames, records(2, 1, 1)])
   expect(fallen?.damage).toBeDefined()
+})
+
+test('an epoch in which nothing was written does not stand before records of an earlier one', async () => {
+  const frames = [create, epochStart(2, 0), records(0, 2, 2), epochStart(7, 2), records(2, 1, 5)]
+  const { log } = await recovered(frames)
+  expect(log?.damage).toBeUndefined()
+  expect(log?.epochs.starts).toEqual([
+    { leaderEpoch: 2, startOffset: 0 },
+    { leaderEpoch: 5, startOffset: 2 },
+  ])
+})
+
+test('a log that began anew has nothing of before, and goes on where it was told to', async () => {
+  const restart: Frame = [FRAME.restart, 1, encodeOffset(40)]
+  const { log, read } = await recovered([create, records(0, 2, 2), restart, records(40, 2, 1)])
+  expect(log?.damage).toBeUndefined()
+  expect(log?.startOffset).toBe(40)
+  expect(log?.epochs.starts).toEqual([{ leaderEpoch: 1, startOffset: 40 }])
+  expect(await read()).toEqual(['40/1', '41/1'])
 })
 
 test('a start beyond the end is damage where nothing may be missing', async () => {
