@@ -74,6 +74,12 @@ export function encodeRecord(
   return JSON.stringify(record)
 }
 
+/** A state as it is stored: without the revision that it has in an image. */
+export function encodePartition(state: PartitionState & { readonly revision?: number }): string {
+  const { revision: _, ...record } = state
+  return encodeRecord(record)
+}
+
 /** @throws TypeError, SyntaxError, as do all the others */
 export function decodeCluster(text: string): ClusterRecord {
   const fields = JsonFields.parse(text)

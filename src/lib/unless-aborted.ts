@@ -1,0 +1,14 @@
+/** Ends a wait for something that itself cannot be told to stop. */
+
+/**
+ * Settles as `promise` does, or rejects with the signal's reason as soon as that aborts; what then
+ * becomes of the promise is nobody's concern.
+ */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,83 @@
+/** Hands the leaderships of a node that is about to stop to others, so that nobody waits for its lease to end. */
+import { elect } from '../core/election.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
+import type { AwaitableMetadataView, MetadataImage } from '../metadata/metadata-image.ts'
+import { nodeKey } from '../metadata/metadata-keys.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { PartitionChange } from '../metadata/partition-writes.ts'
+import { writePartitions } from '../metadata/partition-writes.ts'
+import { waitForChange } from '../metadata/wait-for-change.ts'
+import { changeOf, drainingNodes } from './election-survey.ts'
+
+export interface LeaderHandoverDeps {
+  readonly store: MetadataStore
+  readonly metadata: AwaitableMetadataView
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface Handover {
+  readonly moved: number
+  /** Partitions that the node still leads: no other replica could lead them without a loss. */
+  readonly kept: number
+}
+
+const RETRY_MS = 100
+
+/** Moves what can be moved; stops at the signal's abort with what it has. Never rejects for want of a store. */
+export async function handOverLeaders(
+  deps: LeaderHandoverDeps,
+  node: { readonly nodeId: number; readonly incarnation: number },
+  signal: AbortSignal,
+): Promise<Handover> {
+  const { store, metadata, logger } = deps
+  const { nodeId, incarnation } = node
+  const authority = [
+    { key: nodeKey(nodeId), target: 'createRevision', equals: incarnation },
+  ] as const
+  let moved = 0
+  for (let conflicts = 0; !signal.aborted; ) {
+    const { image } = metadata
+    const changes = planHandover(image, nodeId)
+    if (changes.length === 0) break
+    try {
+      const options = { authority, conflicts }
+      const outcome = await writePartitions(store, changes, options, signal)
+      moved += outcome.written.length
+      await metadata.waitForVersion(outcome.revision, signal)
+      if (outcome.refused.length === 0) continue
+      if (outcome.error === undefined) conflicts++
+      await waitForChange(deps, image.version, RETRY_MS, signal)
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+  }
+  const kept = partitionsLed(metadata.image, nodeId)
+  logger.info({ moved, kept }, 'leaderships were handed over')
+  return { moved, kept }
+}
+
+function planHandover(image: MetadataImage, nodeId: number): PartitionChange[] {
+  const changes: PartitionChange[] = []
+  const avoid = new Set(drainingNodes(image)).add(nodeId)
+  const isLive = (node: number) => image.nodes.has(node)
+  for (const { id: topicId, partitions, config } of image.topics.values()) {
+    const rules = { isLive, avoid, minInsync: config.minInsyncReplicas }
+    for (const [partition, state] of partitions.entries()) {
+      if (state.leader !== nodeId) continue
+      const next = elect(state, rules)
+      if (next === undefined || next.leader === -1) continue
+      changes.push(changeOf({ topicId, partition }, state, next, image.nodes))
+    }
+  }
+  return changes
+}
+
+function partitionsLed(image: MetadataImage, nodeId: number): number {
+  let led = 0
+  for (const { partitions } of image.topics.values()) {
+    for (const { leader } of partitions) if (leader === nodeId) led++
+  }
+  return led
+}

@@ -1,0 +1,88 @@
+/**
+ * Brings leadership back to the first replicas after a node was away: not at once, few at a time, and
+ * only of nodes that lead clearly fewer partitions than they should.
+ */
+import { electPreferred } from '../core/election.ts'
+import type { MetadataImage } from '../metadata/metadata-image.ts'
+import type { PartitionChange } from '../metadata/partition-writes.ts'
+import { changeOf, drainingNodes } from './election-survey.ts'
+
+export interface PreferredLeaderOptions {
+  /** How long a node must have been up before it is given leadership back. */
+  readonly settleMs: number
+  /** Share of a node's partitions that others lead, above which they are moved back. */
+  readonly imbalance: number
+  /** Partitions that one round moves, at most. */
+  readonly movesPerRound: number
+}
+
+export class PreferredLeaders {
+  readonly #options: PreferredLeaderOptions
+  readonly #upSince = new Map<number, { readonly incarnation: number; readonly sinceMs: number }>()
+  /** Nodes that are being given back what they should lead; they get all of it. */
+  readonly #balancing = new Set<number>()
+
+  constructor(options: PreferredLeaderOptions) {
+    this.#options = options
+  }
+
+  /** Notes which nodes are up. `nowMs` is on the monotonic clock. */
+  observe({ nodes }: MetadataImage, nowMs: number): void {
+    for (const id of this.#upSince.keys()) {
+      if (!nodes.has(id)) this.#upSince.delete(id)
+    }
+    for (const { id, incarnation } of nodes.values()) {
+      if (this.#upSince.get(id)?.incarnation === incarnation) continue
+      this.#upSince.set(id, { incarnation, sinceMs: nowMs })
+    }
+  }
+
+  /** The moves of one round. */
+  plan(image: MetadataImage, nowMs: number): PartitionChange[] {
+    const due = [...image.nodes.keys()].filter((id) => this.#isSettled(id, nowMs))
+    if (due.length === 0) return []
+    this.#weigh(image, new Set(due))
+    if (this.#balancing.size === 0) return []
+    const moves: PartitionChange[] = []
+    const avoid = drainingNodes(image)
+    const isLive = (node: number) => image.nodes.has(node)
+    for (const { id: topicId, partitions, config } of image.topics.values()) {
+      const rules = { isLive, avoid, minInsync: config.minInsyncReplicas }
+      for (const [partition, state] of partitions.entries()) {
+        if (!this.#balancing.has(state.replicas[0] ?? -1)) continue
+        const next = electPreferred(state, rules)
+        if (next === undefined) continue
+        moves.push(changeOf({ topicId, partition }, state, next, image.nodes))
+        if (moves.length === this.#options.movesPerRound) return moves
+      }
+    }
+    // Nothing is left that could be moved now: from here on a new imbalance has to build up.
+    if (moves.length === 0) this.#balancing.clear()
+    return moves
+  }
+
+  #isSettled(id: number, nowMs: number): boolean {
+    const up = this.#upSince.get(id)
+    return up !== undefined && nowMs - up.sinceMs >= this.#options.settleMs
+  }
+
+  #weigh(image: MetadataImage, due: ReadonlySet<number>): void {
+    const counts = new Map<number, { preferred: number; elsewhere: number }>()
+    for (const { partitions } of image.topics.values()) {
+      for (const { replicas, leader } of partitions) {
+        const first = replicas[0]
+        if (first === undefined) continue
+        const count = counts.get(first) ?? { preferred: 0, elsewhere: 0 }
+        count.preferred++
+        if (leader !== first) count.elsewhere++
+        counts.set(first, count)
+      }
+    }
+    for (const id of this.#balancing) {
+      if (!due.has(id)) this.#balancing.delete(id)
+    }
+    for (const [id, { preferred, elsewhere }] of counts) {
+      if (due.has(id) && elsewhere > preferred * this.#options.imbalance) this.#balancing.add(id)
+    }
+  }
+}
