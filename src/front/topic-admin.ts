@@ -240,8 +240,11 @@ export class TopicAdmin {
         if (result !== undefined) return result
         cause = undefined
       } catch (error) {
-        if (error instanceof ServiceError || signal.aborted) throw error
-        cause = error
+        if (signal.aborted) throw error
+        // That the store is away says nothing of an attempt before, of which nobody knows.
+        const isOpen = cause !== undefined && isStoreAway(error)
+        if (error instanceof ServiceError && !isOpen) throw error
+        cause ??= error
       }
     }
     if (cause === undefined) {
@@ -302,6 +305,10 @@ export class TopicAdmin {
     }
     return this.#sorted.names
   }
+}
+
+function isStoreAway(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'metadata-unavailable'
 }
 
 function firstBehind(names: readonly string[], after: string): number {

@@ -271,6 +271,13 @@ export const ERRORS = {
     'The partition has no leader',
     'Nobody can serve the partition at the moment. Try again after `Retry-After` seconds.',
   ),
+  'metadata-unavailable': entry(
+    503,
+    true,
+    'no',
+    'The metadata store does not serve',
+    'What the nodes of the cluster agree on cannot be read or changed at the moment. Records of topics that exist go on to be written and read. Try again after `Retry-After` seconds.',
+  ),
   'not-enough-replicas': entry(
     503,
     true,

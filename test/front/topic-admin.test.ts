@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TopicAdmin } from '../../src/front/topic-admin.ts'
+import { ServiceError } from '../../src/lib/service-error.ts'
 import { partitionsPrefix, topicKey } from '../../src/metadata/metadata-keys.ts'
 import type { MetadataStore, Transaction } from '../../src/metadata/metadata-store.ts'
 import { makeFollowedStore } from '../metadata/temp-store.ts'
@@ -121,6 +122,24 @@ describe('TopicAdmin', () => {
         committed: 'unknown',
       })
       expect(lossy.transactions).toBe(5)
+    })
+
+    test('a store that is away is told as such, but not where an earlier outcome is open', async () => {
+      const away = () => Promise.reject(new ServiceError('metadata-unavailable', 'away'))
+      const unreachable = new LossyStore(base.store, [])
+      unreachable.get = away
+      await expect(adminOn(unreachable).ensure(A, {}, NEVER)).rejects.toMatchObject({
+        code: 'metadata-unavailable',
+        committed: 'no',
+      })
+      const lossy = new LossyStore(base.store, ['lose-answer'], async () => {
+        lossy.get = away
+      })
+      await expect(adminOn(lossy).ensure(A, {}, NEVER)).rejects.toMatchObject({
+        code: 'outcome-unknown',
+        committed: 'unknown',
+      })
+      expect(base.follower.image.topics.size).toBe(1)
     })
 
     test('in several transactions where one cannot hold it; the topic key comes last', async () => {
@@ -283,6 +302,15 @@ describe('TopicAdmin', () => {
       ])
     })
 
+    test('a topic is deleted also when the store goes away before its partitions are', async () => {
+      await base.close()
+      await start(4)
+      await admin.ensure(A, { partitions: 9 }, NEVER)
+      await adminOn(new LossyStore(base.store, ['none', 'away'])).remove(A, NEVER)
+      expect(base.follower.image.topics.size).toBe(0)
+      expect(base.follower.image.removedTopics.size).toBe(1)
+    })
+
     test('removals are forgotten after thirty days', async () => {
       const first = (await admin.ensure(A, {}, NEVER)).topic
       await admin.remove(A, NEVER)
@@ -363,7 +391,7 @@ describe('TopicAdmin', () => {
   })
 })
 
-type Fault = 'lose-answer' | 'lose-request'
+type Fault = 'none' | 'lose-answer' | 'lose-request' | 'away'
 
 /** A store behind a network that loses the first few requests or answers. */
 class LossyStore implements MetadataStore {
@@ -390,13 +418,14 @@ class LossyStore implements MetadataStore {
     this.transactions++
     const fault = this.#faults.shift()
     if (fault === 'lose-request') throw new Error('the connection broke')
+    if (fault === 'away') throw new ServiceError('metadata-unavailable', 'away')
     const outcome = await this.#store.transact(transaction)
-    if (fault === undefined) return outcome
+    if (fault === undefined || fault === 'none') return outcome
     await this.#afterLoss()
     throw new Error('the connection broke')
   }
 
-  get = (key: string) => this.#store.get(key)
+  get: MetadataStore['get'] = (key) => this.#store.get(key)
   list = (prefix: string) => this.#store.list(prefix)
   watch = (...args: Parameters<MetadataStore['watch']>) => this.#store.watch(...args)
   lease = (ttlMs: number) => this.#store.lease(ttlMs)
