@@ -19,6 +19,8 @@ interface Tool {
 const TOOLS: readonly Tool[] = [
   { package: 'chromium', path: '/usr/bin/chromium', why: 'pages and streams in a browser' },
   { package: 'curl', path: '/usr/bin/curl', why: 'the quick start, as a user types it' },
+  { package: 'etcd-server', path: '/usr/bin/etcd', why: 'metadata of a cluster, in a real etcd' },
+  { package: 'openssl', path: '/usr/bin/openssl', why: 'certificates for TLS' },
   { package: 'e2fsprogs', path: '/sbin/mkfs.ext4', why: 'a disk that loses what was not synced' },
   { package: 'util-linux', path: '/usr/bin/mount', why: 'disks of their own for crash tests' },
 ]

@@ -20,6 +20,7 @@ import type {
   TransactionOutcome,
 } from './metadata-store.ts'
 import { DamagedStoreError, LeaseGoneError } from './metadata-store.ts'
+import { checkTransactionForm } from './transaction-form.ts'
 
 export interface EmbeddedStoreOptions extends DatabaseOptions {
   readonly history?: HistoryLimits
@@ -37,7 +38,6 @@ const MAX_OPERATIONS = 16_384
 const HISTORY: HistoryLimits = { events: 50_000, characters: 16 * 1024 * 1024 }
 const MAX_WATCHERS = 1_000
 const EXPIRY_RETRY_MS = 1_000
-const KEY = /^[\x21-\x7e]{1,1024}$/
 
 export class EmbeddedStore implements MetadataStore {
   readonly maxOperations: number
@@ -97,7 +97,7 @@ export class EmbeddedStore implements MetadataStore {
 
   async transact(transaction: Transaction): Promise<TransactionOutcome> {
     this.#checkOpen()
-    this.#checkForm(transaction)
+    checkTransactionForm(transaction, this.maxOperations)
     for (const { leaseId } of transaction.put) {
       if (leaseId !== undefined && !this.#leases.isAlive(leaseId)) {
         throw new LeaseGoneError(`the lease ${leaseId} has ended`)
@@ -241,20 +241,6 @@ export class EmbeddedStore implements MetadataStore {
 
   #checkOpen(): void {
     if (this.#ended.signal.aborted) throw this.#ended.signal.reason
-  }
-
-  #checkForm({ compare, put, remove = [] }: Transaction): void {
-    assert(
-      compare.length <= this.maxOperations && put.length + remove.length <= this.maxOperations,
-      `a transaction has more than ${this.maxOperations} operations`,
-    )
-    const keys = new Set(remove)
-    for (const { key, value } of put) {
-      keys.add(key)
-      assert(KEY.test(key), 'a key is not printable ASCII')
-      assert(value.isWellFormed() && !value.includes('\0'), 'a value is not JSON text')
-    }
-    assert(keys.size === put.length + remove.length, 'a transaction writes a key twice')
   }
 }
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { EmbeddedStoreOptions } from '../../src/metadata/embedded-store.ts'
 import { EmbeddedStore } from '../../src/metadata/embedded-store.ts'
-import { DamagedStoreError } from '../../src/metadata/metadata-store.ts'
+import { CompactedError, DamagedStoreError } from '../../src/metadata/metadata-store.ts'
 import { metadataStoreContract } from '../contract/metadata-store.contract.ts'
 import { SimClock } from '../sim/sim-clock.ts'
 
@@ -101,6 +101,19 @@ describe('EmbeddedStore', () => {
     await store.close()
     expect(await open().list('/')).toEqual(before)
     expect(before.entries.map(({ key, value }) => [key, value])).toEqual([['/k/0', '2']])
+  })
+
+  test('a watcher that falls out of the history is told, however little it lacks', async () => {
+    const store = open({ history: { events: 2, characters: 1_000 } })
+    const put = (value: string) => store.transact({ compare: [], put: [{ key: '/a', value }] })
+    const { revision } = await put('1')
+    await put('2')
+    const changes = store.watch('/', revision, new AbortController().signal)
+    const iterator = changes[Symbol.asyncIterator]()
+    expect((await iterator.next()).value.revision).toBe(revision)
+    await put('3')
+    await put('4')
+    await expect(iterator.next()).rejects.toThrow(CompactedError)
   })
 
   test('a second opening is refused while the first lasts', async () => {
