@@ -19,7 +19,7 @@ import { Replica } from './replica.ts'
 /** What lets a node take part: without it, it hosts and does nothing. */
 export interface Membership {
   /** Whether the node may lead an epoch: only one to which it was elected since it is up. */
-  mayLead(key: PartitionKey, leaderEpoch: number): boolean
+  mayLead(state: PartitionImage, log: PartitionLog): boolean
 }
 
 export interface HostingDeps {
@@ -98,7 +98,7 @@ export class Hosting {
       this.#replicas.set(key, replica)
     }
     this.#configure(replica.log, topic.config)
-    replica.become(this.#roleOf(replica, key, topic.config, state))
+    replica.become(this.#roleOf(replica, topic.config, state))
     this.#deps.onRole(replica)
   }
 
@@ -114,7 +114,7 @@ export class Hosting {
     return new Replica({ ...replica, log, appender, clock, nodeId: this.#nodeId })
   }
 
-  #roleOf(replica: Replica, key: PartitionKey, config: TopicConfig, state: PartitionImage): Role {
+  #roleOf(replica: Replica, config: TopicConfig, state: PartitionImage): Role {
     const { replicas, isr, elr, leader, leaderEpoch, revision } = state
     if (this.#membership === undefined || leader === -1 || !replicas.includes(this.#nodeId)) {
       return IDLE
@@ -127,7 +127,7 @@ export class Hosting {
       return IDLE
     }
     if (leader !== this.#nodeId) return { kind: 'follower', following: { leader, leaderEpoch } }
-    if (!this.#membership.mayLead(key, leaderEpoch)) return IDLE
+    if (!this.#membership.mayLead(state, replica.log)) return IDLE
     const { clock } = this.#deps
     const minInsync = effectiveMinInsync(state, config.minInsyncReplicas)
     return {

@@ -2,7 +2,7 @@
  * The storage of a node as fronts and other nodes use it: opens it, lets the node take part while it
  * is registered, and answers for the partitions that it hosts.
  */
-import type { PartitionKey, TopicId } from '../core/ids.ts'
+import type { TopicId } from '../core/ids.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
@@ -54,12 +54,6 @@ export type ReplicaManagerOptions = Partial<StorageOptions> &
     /** How long a follower may be behind before it counts as out of sync; 10 s. */
     readonly replicaLagMaxMs?: number
   }
-
-/** The node's registration, and what it had found before: it leads only what it was elected to since. */
-export interface Registration {
-  readonly incarnation: number
-  readonly bootEpochs: ReadonlyMap<PartitionKey, number>
-}
 
 const REPLICA_LAG_MAX_MS = 10_000
 /** How long a new leader may take to learn what is committed before it says where the log ends. */
@@ -144,12 +138,11 @@ export class ReplicaManager implements StorageService {
     return this.#hosting.find(topicId, partition)
   }
 
-  /** The node is registered: it takes part from now on. The image must show the registration. */
-  join(registration: Registration): void {
+  /** The node is registered as `incarnation`: it takes part from now on. The image must show it. */
+  join(incarnation: number): void {
     const { cluster, metadata } = this.#deps
     assert(cluster !== undefined && this.#part === undefined, 'a node of a cluster joins once')
     if (this.#closing.signal.aborted) return
-    const { incarnation, bootEpochs } = registration
     this.#part = new ClusterPart(
       {
         ...this.#deps,
@@ -160,8 +153,15 @@ export class ReplicaManager implements StorageService {
       },
       { ...this.#options, incarnation },
     )
-    const mayLead = (key: PartitionKey, epoch: number) => epoch > (bootEpochs.get(key) ?? -1)
-    this.#hosting.join({ mayLead }, metadata.image)
+    this.#hosting.join(
+      {
+        // Before it registered it gave up all that it led. What was created since then, by somebody
+        // who did not know, has no records yet.
+        mayLead: ({ revision, leaderEpoch }, log) =>
+          revision > incarnation || (leaderEpoch === 0 && log.endOffset === 0),
+      },
+      metadata.image,
+    )
   }
 
   /** The registration is gone: all roles are given up. */
