@@ -25,7 +25,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   wire: ['lib', 'core'],
   storage: ['lib', 'core', 'env'],
   internal: ['lib', 'core', 'env', 'wire'],
-  metadata: ['lib', 'core', 'env', 'internal'],
+  metadata: ['lib', 'core', 'env', 'wire', 'internal'],
   replication: ['lib', 'core', 'env', 'wire', 'storage', 'metadata', 'internal'],
   front: ['lib', 'core', 'env', 'wire', 'metadata', 'internal'],
   http: ['lib', 'env', 'wire'],

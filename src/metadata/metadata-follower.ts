@@ -14,10 +14,12 @@ import type { Change, MetadataStore } from './metadata-store.ts'
 import { CompactedError } from './metadata-store.ts'
 
 export interface MetadataFollowerDeps {
-  readonly store: MetadataStore
+  readonly store: Pick<MetadataStore, 'list' | 'watch'>
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Told of each change before the image is. */
+  readonly onApply?: (change: Change) => void
 }
 
 export interface MetadataFollowerOptions {
@@ -140,6 +142,7 @@ export class MetadataFollower implements AwaitableMetadataView {
   }
 
   #apply(change: Change): void {
+    this.#deps.onApply?.(change)
     const image = this.#builder.apply(change)
     for (const listener of this.#listeners) {
       try {

@@ -1,0 +1,135 @@
+/**
+ * The metadata as a front sees them: through any storage node, another one when that does not answer.
+ * What was seen once is never taken back, whichever node is asked.
+ */
+import type { Clock } from '../env/clock.ts'
+import type { CallTarget } from '../internal/identity.ts'
+import { InternalCallError } from '../internal/internal-call-error.ts'
+import type { InternalClient } from '../internal/internal-client.ts'
+import { PATHS } from '../internal/paths.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { FeedAnswer } from '../wire/metadata-feed.ts'
+import {
+  decodeFeedAnswer,
+  decodeFeedGot,
+  decodeFeedOutcome,
+  encodeFeed,
+} from '../wire/metadata-feed.ts'
+import type { Change, Entry, MetadataStore, Transaction, TransactionOutcome } from './metadata-store.ts'
+import { CompactedError } from './metadata-store.ts'
+
+export interface RemoteMetadataDeps {
+  readonly client: InternalClient
+  readonly clock: Clock
+  /** Nodes to ask, as they are known now: never none. */
+  readonly nodes: () => readonly CallTarget[]
+}
+
+const WAIT_MS = 10_000
+const CALL_MS = 5_000
+/** As many as etcd takes by default. */
+const MAX_OPERATIONS = 128
+
+export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
+  readonly maxOperations: number = MAX_OPERATIONS
+  readonly #deps: RemoteMetadataDeps
+  readonly #stop = new AbortController()
+  #turn = 0
+  #seen = 0
+
+  constructor(deps: RemoteMetadataDeps) {
+    this.#deps = deps
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const body = await this.#call(PATHS.metadataGet, encodeFeed({ key }))
+    return decodeFeedGot(body).entry
+  }
+
+  /** As some node has it: not older than what was seen before. Only of everything. */
+  async list(_prefix: string): Promise<{ entries: readonly Entry[]; revision: number }> {
+    const answer = await this.#ask(0, 0, this.#stop.signal)
+    if (!('entries' in answer) || answer.revision < this.#seen) {
+      this.#turn++
+      throw new Error('the node that was asked is behind; another one will be')
+    }
+    this.#seen = answer.revision
+    return answer
+  }
+
+  async transact(transaction: Transaction): Promise<TransactionOutcome> {
+    const { compare, put, remove = [] } = transaction
+    const body = encodeFeed({ compare, put, remove })
+    return decodeFeedOutcome(await this.#call(PATHS.metadataTransact, body))
+  }
+
+  async *watch(
+    _prefix: string,
+    fromRevision: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Change, void, undefined> {
+    const stop = AbortSignal.any([signal, this.#stop.signal])
+    let after = fromRevision - 1
+    while (!stop.aborted) {
+      const answer = await this.#ask(after, WAIT_MS, stop)
+      if ('entries' in answer) throw new CompactedError('the node keeps no changes so old')
+      for (const { revision, events } of answer.changes) {
+        if (revision <= after) continue
+        after = revision
+        this.#seen = Math.max(this.#seen, revision)
+        yield { revision, events: events.map(({ key, entry }) => ({ key, entry })) }
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+  }
+
+  async #ask(after: number, waitMs: number, signal: AbortSignal): Promise<FeedAnswer> {
+    const { client, clock } = this.#deps
+    const deadlineMs = clock.monotonicMs() + waitMs + CALL_MS
+    const body = encodeFeed({ after, waitMs })
+    const options = { lane: 'fetch', deadlineMs, signal } as const
+    const { url } = this.#node()
+    try {
+      const target = { url, incarnation: 0 }
+      return decodeFeedAnswer(await client.callWhole(target, PATHS.metadata, [body], options))
+    } catch (error) {
+      this.#turn++
+      throw error
+    }
+  }
+
+  /** Another node is asked only if the first one has certainly done nothing. */
+  async #call(path: string, body: Uint8Array): Promise<Uint8Array> {
+    const { client, clock, nodes } = this.#deps
+    const deadlineMs = clock.monotonicMs() + CALL_MS
+    const options = { lane: 'control', deadlineMs, signal: this.#stop.signal } as const
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await client.callWhole(this.#node(), path, [body], options)
+      } catch (error) {
+        this.#turn++
+        if (error instanceof ServiceError && error.code !== 'draining') throw outcomeOf(error)
+        const isNone = !(error instanceof InternalCallError) || error.definitelyNotDone
+        if (!isNone) throw error
+        if (attempt >= nodes().length) {
+          throw new ServiceError('partition-unavailable', 'no storage node can be reached', {
+            cause: error,
+          })
+        }
+      }
+    }
+  }
+
+  #node(): CallTarget {
+    const nodes = this.#deps.nodes()
+    return nodes[this.#turn % nodes.length] as CallTarget
+  }
+}
+
+/** An outcome that the node did not learn is unknown here too, which is no ServiceError by contract. */
+function outcomeOf(error: ServiceError): Error {
+  return error.code === 'outcome-unknown' ? new Error(error.message, { cause: error }) : error
+}
