@@ -40,11 +40,6 @@ export function encodeAppendFrame({ index, result }: AppendFrame): Uint8Array {
 export class AppendFrameReader {
   #rest: Uint8Array = new Uint8Array(0)
 
-  /** Whether the bytes so far end with a whole frame. */
-  get isAtEnd(): boolean {
-    return this.#rest.length === 0
-  }
-
   /**
    * The frames that are whole now.
    * @throws MalformedMessage
