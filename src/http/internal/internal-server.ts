@@ -2,7 +2,7 @@
  * Receives the calls of other nodes: a plain HTTP server in front of the internal service, for nobody
  * but nodes. Owns the bounds on connections and the order in which it shuts down.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -49,18 +49,18 @@ export class InternalServer {
   readonly #deps: InternalServerDeps
   readonly #options: InternalServerOptions
   readonly #server: Server
+  /** Where other nodes reach this one. */
+  readonly url: string
   #closing: Promise<void> | undefined
 
-  private constructor(deps: InternalServerDeps, options: InternalServerOptions) {
+  /** The server listens already. */
+  private constructor(deps: InternalServerDeps, options: InternalServerOptions, server: Server) {
     this.#deps = deps
     this.#options = options
-    this.#server = makeServer(options, (request, response) => {
+    this.#server = server
+    this.url = urlOf(options, (server.address() as AddressInfo).port)
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       this.#receive(request, response)
-    })
-    this.#server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
-    this.#server.on('timeout', (socket: Socket) => socket.destroy())
-    this.#server.on('drop', () => {
-      deps.logger.warn({}, 'a node was turned away: too many connections')
     })
   }
 
@@ -69,8 +69,11 @@ export class InternalServer {
     deps: InternalServerDeps,
     options: InternalServerOptions,
   ): Promise<InternalServer> {
-    const internal = new InternalServer(deps, options)
-    const server = internal.#server
+    const { logger } = deps
+    const server = makeServer(options)
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
+    server.on('timeout', (socket: Socket) => socket.destroy())
+    server.on('drop', () => logger.warn({}, 'a node was turned away: too many connections'))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(options.port, options.host, () => {
@@ -78,16 +81,8 @@ export class InternalServer {
         resolve()
       })
     })
-    server.on('error', (error) => deps.logger.error({ err: error }, 'the internal server failed'))
-    return internal
-  }
-
-  /** Where other nodes reach this one. */
-  get url(): string {
-    const { host, advertisedHost = host, tls } = this.#options
-    const name = advertisedHost.includes(':') ? `[${advertisedHost}]` : advertisedHost
-    const { port } = this.#server.address() as AddressInfo
-    return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`
+    server.on('error', (error) => logger.error({ err: error }, 'the internal server failed'))
+    return new InternalServer(deps, options, server)
   }
 
   /** Takes no new call, finishes those under way within the grace, and breaks the rest. */
@@ -139,16 +134,23 @@ export class InternalServer {
   }
 }
 
-function makeServer(options: InternalServerOptions, onRequest: RequestListener): Server {
+function urlOf(options: InternalServerOptions, port: number): string {
+  const { host, advertisedHost = host, tls } = options
+  const name = advertisedHost.includes(':') ? `[${advertisedHost}]` : advertisedHost
+  return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`
+}
+
+function makeServer(options: InternalServerOptions): Server {
+  const requestTimeout = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
   const limits = {
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: CHECK_INTERVAL_MS,
+    requestTimeout,
+    headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeout),
+    connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, requestTimeout),
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
   }
   const { tls } = options
-  if (tls === undefined) return createServer(limits, onRequest)
+  if (tls === undefined) return createServer(limits)
   const identity = { ...tls, requestCert: true, rejectUnauthorized: true }
-  return createTlsServer({ ...limits, ...identity }, onRequest)
+  return createTlsServer({ ...limits, ...identity })
 }
