@@ -42,7 +42,8 @@ export class MetadataFeed {
   async ask({ after, waitMs }: FeedRequest, signal: AbortSignal): Promise<FeedAnswer> {
     await this.#newer(after, waitMs, signal)
     const revision = this.#revisions.value
-    if (after === 0 || after < this.#before) return { revision, entries: [...this.#entries.values()] }
+    if (after === 0 || after < this.#before)
+      return { revision, entries: [...this.#entries.values()] }
     const first = this.#changes.findLastIndex((change) => change.revision <= after) + 1
     return { revision, changes: this.#changes.slice(first) }
   }

@@ -15,7 +15,13 @@ import {
   decodeFeedOutcome,
   encodeFeed,
 } from '../wire/metadata-feed.ts'
-import type { Change, Entry, MetadataStore, Transaction, TransactionOutcome } from './metadata-store.ts'
+import type {
+  Change,
+  Entry,
+  MetadataStore,
+  Transaction,
+  TransactionOutcome,
+} from './metadata-store.ts'
 import { CompactedError } from './metadata-store.ts'
 
 export interface RemoteMetadataDeps {

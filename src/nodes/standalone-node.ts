@@ -18,6 +18,7 @@ import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
 import { readIdentity } from '../storage/node-identity.ts'
+import { Lifecycle } from './lifecycle.ts'
 import { measureStorage } from './storage-metrics.ts'
 
 export interface StandaloneDeps {
@@ -33,8 +34,6 @@ export interface StandaloneDeps {
 /** The only node there is. */
 const NODE_ID = 1
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
-
-type Stop = () => Promise<void> | void
 
 export class StandaloneNode {
   readonly #front: Front
@@ -76,20 +75,6 @@ export class StandaloneNode {
   async stop(): Promise<void> {
     this.#lifecycle.isDraining = true
     await this.#lifecycle.stop()
-  }
-}
-
-/** What was started, to be stopped in the reverse order. */
-class Lifecycle {
-  isDraining: boolean = false
-  readonly #stops: Stop[] = []
-
-  started(stop: Stop): void {
-    this.#stops.push(stop)
-  }
-
-  async stop(): Promise<void> {
-    for (let stop = this.#stops.pop(); stop !== undefined; stop = this.#stops.pop()) await stop()
   }
 }
 

@@ -55,19 +55,33 @@ export class Hosting {
     return this.#replicas.get(partitionKey(topicId, partition))
   }
 
-  /** Takes part from now on, or, undefined, no longer. */
-  join(membership: Membership | undefined, image: MetadataImage): void {
+  /** Takes part from now on. `created` is told of logs that were not there. */
+  join(
+    membership: Membership,
+    image: MetadataImage,
+    created: (log: PartitionLog) => void = () => undefined,
+  ): void {
     this.#membership = membership
-    this.#seen.clear()
-    this.follow(image)
+    this.follow(image, created)
   }
 
-  /** `created` is told of logs that were not there. */
+  /** Takes part no longer: all roles are given up. */
+  leave(): void {
+    this.#membership = undefined
+    this.#seen.clear()
+    for (const replica of this.#replicas.values()) {
+      replica.become(IDLE)
+      this.#deps.onRole(replica)
+    }
+  }
+
   follow(image: MetadataImage, created: (log: PartitionLog) => void = () => undefined): void {
     for (const topicId of image.removedTopics.keys()) {
       if (!this.#removed.has(topicId)) this.#remove(topicId)
     }
     this.#removed = new Set(image.removedTopics.keys())
+    // What a node has is surveyed before it takes part: no log may be made until then.
+    if (this.#membership === undefined) return
     for (const topic of image.topics.values()) {
       const before = this.#seen.get(topic.id)
       if (before === topic) continue
@@ -116,9 +130,7 @@ export class Hosting {
 
   #roleOf(replica: Replica, config: TopicConfig, state: PartitionImage): Role {
     const { replicas, isr, elr, leader, leaderEpoch, revision } = state
-    if (this.#membership === undefined || leader === -1 || !replicas.includes(this.#nodeId)) {
-      return IDLE
-    }
+    if (leader === -1 || !replicas.includes(this.#nodeId)) return IDLE
     if (replicas.length > 1 && replica.log.lastEpoch > leaderEpoch) {
       this.#deps.logger.error(
         { log: replica.log.identity, leaderEpoch, logEpoch: replica.log.lastEpoch },
@@ -127,7 +139,7 @@ export class Hosting {
       return IDLE
     }
     if (leader !== this.#nodeId) return { kind: 'follower', following: { leader, leaderEpoch } }
-    if (!this.#membership.mayLead(state, replica.log)) return IDLE
+    if (this.#membership?.mayLead(state, replica.log) !== true) return IDLE
     const { clock } = this.#deps
     const minInsync = effectiveMinInsync(state, config.minInsyncReplicas)
     return {

@@ -162,13 +162,14 @@ export class ReplicaManager implements StorageService {
       },
       metadata.image,
     )
+    void this.#creationsMade().catch(() => undefined)
   }
 
   /** The registration is gone: all roles are given up. */
   async leave(): Promise<void> {
     const part = this.#part
     this.#part = undefined
-    this.#hosting.join(undefined, this.#deps.metadata.image)
+    this.#hosting.leave()
     await part?.close()
   }
 
@@ -252,17 +253,26 @@ export class ReplicaManager implements StorageService {
   }
 
   async #begin(): Promise<void> {
-    const { creationsLost } = this.#storage
     const { metadata, cluster } = this.#deps
-    this.#hosting.follow(metadata.image, (log) => {
+    if (cluster === undefined) await this.#joinAlone()
+    else this.#hosting.follow(metadata.image)
+    this.#unsubscribe = metadata.onChange((image) => this.#follow(image))
+  }
+
+  /** Nobody else has the records: a log whose creation was lost may have had some. */
+  async #joinAlone(): Promise<void> {
+    const { creationsLost } = this.#storage
+    this.#hosting.join({ mayLead: () => true }, this.#deps.metadata.image, (log) => {
       if (creationsLost) log.damage = LOST_CREATION
     })
-    if (creationsLost) {
-      this.#storage.creationsLost = false
-      await this.#storage.checkpoints.run(false)
-    }
-    if (cluster === undefined) this.#hosting.join({ mayLead: () => true }, metadata.image)
-    this.#unsubscribe = metadata.onChange((image) => this.#follow(image))
+    await this.#creationsMade()
+  }
+
+  /** Logs that were lost with a part of the journal are there again. */
+  async #creationsMade(): Promise<void> {
+    if (!this.#storage.creationsLost) return
+    this.#storage.creationsLost = false
+    await this.#storage.checkpoints.run(false)
   }
 
   #follow(image: MetadataImage): void {

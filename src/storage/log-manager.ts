@@ -17,6 +17,7 @@ import { LogCleaner } from './log-cleaner.ts'
 import { LogReader } from './log-reader.ts'
 import type { RecoveredLogs } from './log-recovery.ts'
 import { LogRecovery } from './log-recovery.ts'
+import type { NodeIdentity } from './node-identity.ts'
 import { DataDirectoryError } from './node-identity.ts'
 import type { PartitionLog } from './partition-log.ts'
 import { quarantineJournal } from './quarantine.ts'
@@ -118,6 +119,11 @@ export class LogManager {
       await directory.close()
       throw error
     }
+  }
+
+  /** Whose data these are. */
+  get identity(): NodeIdentity {
+    return this.#parts.directory.identity
   }
 
   /** All logs but deleted ones. */

@@ -1,0 +1,310 @@
+/**
+ * A storage node of a cluster: its logs, the internal protocol, its registration, and the controller
+ * that runs on one of them. Owns the order in which they start, and stops them in the reverse. The
+ * sockets are the caller's.
+ */
+
+import type { LocalReplica } from '../core/election.ts'
+import type { TopicId } from '../core/ids.ts'
+import type { Clock } from '../env/clock.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Metrics } from '../env/metrics.ts'
+import type { Random } from '../env/random.ts'
+import type { Transport } from '../env/transport.ts'
+import type { InternalIdentity } from '../internal/identity.ts'
+import { InternalClient } from '../internal/internal-client.ts'
+import { InternalService } from '../internal/internal-service.ts'
+import { registerReplicaEndpoint } from '../internal/replica-endpoint.ts'
+import { RequestSignature } from '../internal/request-signature.ts'
+import { StorageClient } from '../internal/storage-client.ts'
+import { registerStorageEndpoints } from '../internal/storage-endpoints.ts'
+import { VERSION } from '../lib/version.ts'
+import { ensureCluster } from '../metadata/cluster-bootstrap.ts'
+import { registerMetadataEndpoints } from '../metadata/metadata-endpoints.ts'
+import { MetadataFeed } from '../metadata/metadata-feed.ts'
+import { MetadataFollower } from '../metadata/metadata-follower.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
+import { Controller } from '../replication/controller.ts'
+import type { NodeSession } from '../replication/node-session.ts'
+import { NodeRegistration } from '../replication/registration.ts'
+import type { LeaderPeer } from '../replication/replica-fetcher.ts'
+import { ReplicaManager } from '../replication/replica-manager.ts'
+import { readLastRegistration, writeLastRegistration } from '../storage/last-registration.ts'
+import type { StorageOptions } from '../storage/storage-options.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { measureStorage } from './storage-metrics.ts'
+
+export interface StorageNodeDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly fileSystem: FileSystem
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Closed by the caller, after the node has stopped. */
+  readonly store: MetadataStore
+  readonly transport: Transport
+  /** Begins to take calls for the service; resolves with where other nodes reach it. */
+  readonly listen: (
+    service: InternalService,
+  ) => Promise<{ readonly url: string; close(): Promise<void> }>
+  /** What was acknowledged can no longer be vouched for, or the node may not go on: the process must end. */
+  readonly onFatal: (error: unknown) => void
+}
+
+export interface StorageNodeOptions {
+  readonly nodeId: number
+  readonly rack: string
+  readonly dataDirectory: string
+  /** The same in the whole cluster. */
+  readonly secret: string
+  /** Start although the data of this node are gone; it copies them from others. */
+  readonly acceptEmptyData: boolean
+  /** Time to live of the registration. */
+  readonly leaseTtlMs?: number
+  readonly replicaLagMaxMs?: number
+  readonly storage?: Partial<StorageOptions>
+}
+
+const LEASE_TTL_MS = 10_000
+/** Beyond the time that a leader may wait for records. */
+const FETCH_SLACK_MS = 5_000
+
+export class StorageNode {
+  readonly #deps: StorageNodeDeps
+  readonly #options: StorageNodeOptions
+  readonly #lifecycle = new Lifecycle()
+  readonly #stop = new AbortController()
+  readonly #metadata: MetadataFollower
+  readonly #feed: MetadataFeed
+  readonly #client: InternalClient
+  readonly #service: InternalService
+  readonly #peers = new Map<number, StorageClient>()
+  #manager: ReplicaManager | undefined
+  #registration: NodeRegistration | undefined
+  #controller: Controller | undefined
+  #session: NodeSession | undefined
+  #joining: Promise<void> = Promise.resolve()
+
+  private constructor(options: StorageNodeOptions, deps: StorageNodeDeps) {
+    this.#deps = deps
+    this.#options = options
+    this.#feed = new MetadataFeed(deps)
+    this.#metadata = new MetadataFollower({ ...deps, onApply: this.#feed.apply })
+    const signature = new RequestSignature(deps, { secret: options.secret })
+    const identity = this.#identity()
+    this.#client = new InternalClient({ ...deps, signature, identity })
+    this.#service = new InternalService({ ...deps, signature, identity })
+  }
+
+  /** Resolves when the node is registered; however long the store is away. */
+  static async start(
+    options: StorageNodeOptions,
+    deps: StorageNodeDeps,
+    signal: AbortSignal,
+  ): Promise<StorageNode> {
+    const node = new StorageNode(options, deps)
+    try {
+      await node.#start(AbortSignal.any([signal, node.#stop.signal]))
+      return node
+    } catch (error) {
+      await node.stop()
+      throw error
+    }
+  }
+
+  get metadata(): MetadataFollower {
+    return this.#metadata
+  }
+
+  get manager(): ReplicaManager {
+    return this.#manager as ReplicaManager
+  }
+
+  /** Why the node cannot serve; empty when it can. */
+  get notReady(): readonly string[] {
+    if (this.#lifecycle.isDraining) return ['the node is shutting down']
+    const why = this.#registration?.notReady
+    return why === undefined ? [] : [why]
+  }
+
+  /** Hands over what it leads, and finishes what is under way, until the signal aborts. */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#lifecycle.isDraining = true
+    await this.#controller?.stop()
+    await this.#registration?.resign(signal).catch(() => undefined)
+    this.#service.drain()
+  }
+
+  async stop(): Promise<void> {
+    this.#lifecycle.isDraining = true
+    this.#stop.abort()
+    await this.#lifecycle.stop()
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const deps = this.#deps
+    const { fileSystem, clock, random, logger } = deps
+    const { dataDirectory, nodeId } = this.#options
+    const patience = { clock, random, logger }
+    await untilStoreAnswers(() => ensureCluster(deps), patience, signal)
+    await untilStoreAnswers(() => this.#metadata.start(), patience, signal)
+    this.#lifecycle.started(() => this.#metadata.close())
+    const lastIncarnation = await readLastRegistration(fileSystem, dataDirectory)
+    const manager = await this.#openStorage()
+    measureStorage(deps.metrics, manager, this.#metadata)
+    registerStorageEndpoints(this.#service, manager)
+    registerReplicaEndpoint(this.#service, (request, stop) => manager.replicaFetch(request, stop))
+    registerMetadataEndpoints(this.#service, this.#feed, deps.store)
+    const server = await deps.listen(this.#service)
+    this.#lifecycle.started(() => server.close())
+    this.#controller = new Controller({ ...deps, metadata: this.#metadata }, { nodeId })
+    this.#lifecycle.started(() => this.#controller?.stop())
+    await this.#register(manager, server.url, lastIncarnation, signal)
+  }
+
+  async #openStorage(): Promise<ReplicaManager> {
+    const { nodeId, dataDirectory, acceptEmptyData, replicaLagMaxMs, storage } = this.#options
+    const deps = this.#deps
+    const manager = await ReplicaManager.open(
+      {
+        ...deps,
+        metadata: this.#metadata,
+        cluster: {
+          store: deps.store,
+          peer: (id) => this.#peer(id),
+          isFresh: () => this.#registration?.isFresh(deps.clock.monotonicMs()) === true,
+        },
+      },
+      {
+        ...storage,
+        dataDirectory,
+        nodeId,
+        mustExist: !acceptEmptyData && this.#isKnown(),
+        ...(replicaLagMaxMs !== undefined && { replicaLagMaxMs }),
+      },
+    )
+    this.#manager = manager
+    this.#lifecycle.started(() => manager.close())
+    return manager
+  }
+
+  async #register(
+    manager: ReplicaManager,
+    url: string,
+    lastIncarnation: number | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { nodeId, rack, acceptEmptyData, leaseTtlMs } = this.#options
+    const knowsAll = lastIncarnation !== undefined && !manager.storage.creationsLost
+    const youngSince = knowsAll ? lastIncarnation : Number.POSITIVE_INFINITY
+    const registration = new NodeRegistration(
+      {
+        ...this.#deps,
+        metadata: this.#metadata,
+        localReplica: (topicId, partition, createdRevision) =>
+          localReplica(manager, topicId, partition, createdRevision > youngSince),
+        onRegistered: (session) => this.#join(manager, session),
+        onLost: () => this.#leave(manager),
+      },
+      {
+        nodeId,
+        url,
+        rack,
+        version: VERSION,
+        directoryId: manager.storage.identity.directoryId,
+        acceptNewDirectory: acceptEmptyData,
+        ttlMs: leaseTtlMs ?? LEASE_TTL_MS,
+        ...(lastIncarnation !== undefined && { lastIncarnation }),
+      },
+    )
+    this.#registration = registration
+    this.#lifecycle.started(() => registration.close())
+    await registration.start(signal)
+  }
+
+  /** Roles start when it is written down that they did. */
+  #join(manager: ReplicaManager, session: NodeSession): void {
+    const { fileSystem, onFatal } = this.#deps
+    this.#session = session
+    const write = writeLastRegistration(
+      fileSystem,
+      this.#options.dataDirectory,
+      session.incarnation,
+    )
+    this.#joining = write.then(
+      () => {
+        if (this.#session !== session || this.#lifecycle.isDraining) return
+        manager.join(session.incarnation)
+        this.#controller?.start(session)
+      },
+      (error: unknown) => onFatal(error),
+    )
+  }
+
+  async #leave(manager: ReplicaManager): Promise<void> {
+    this.#session = undefined
+    await this.#joining
+    await this.#controller?.stop()
+    await manager.leave()
+  }
+
+  /** Whether the cluster knows of records that should be here. */
+  #isKnown(): boolean {
+    const { nodeId } = this.#options
+    for (const topic of this.#metadata.image.topics.values()) {
+      if (topic.partitions.some(({ replicas }) => replicas.includes(nodeId))) return true
+    }
+    return false
+  }
+
+  #identity(): InternalIdentity {
+    const { nodeId } = this.#options
+    const clusterId = () => this.#metadata.image.clusterId || undefined
+    const incarnation = () => this.#session?.incarnation ?? 0
+    return {
+      nodeId,
+      get clusterId() {
+        return clusterId()
+      },
+      get incarnation() {
+        return incarnation()
+      },
+    }
+  }
+
+  #peer(nodeId: number): LeaderPeer | undefined {
+    const node = this.#metadata.image.nodes.get(nodeId)
+    if (node === undefined) {
+      this.#peers.delete(nodeId)
+      return undefined
+    }
+    let client = this.#peers.get(nodeId)
+    const target = { url: node.url, incarnation: node.incarnation }
+    if (client?.target.url !== target.url || client.target.incarnation !== target.incarnation) {
+      client = new StorageClient(this.#client, target)
+      this.#peers.set(nodeId, client)
+    }
+    const { clock } = this.#deps
+    return {
+      replicaFetch: (request, signal) => {
+        const deadlineMs = clock.monotonicMs() + request.waitMs + FETCH_SLACK_MS
+        return (client as StorageClient).replicaFetch(request, { deadlineMs, signal })
+      },
+    }
+  }
+}
+
+/** `isYoung`: the partition came after all that this folder ever took part in. */
+function localReplica(
+  manager: ReplicaManager,
+  topicId: TopicId,
+  partition: number,
+  isYoung: boolean,
+): LocalReplica {
+  const log = manager.storage.find(topicId, partition)
+  if (log === undefined) return isYoung ? 'kept' : 'lost'
+  if (log.damage !== undefined) return 'lost'
+  return log.lossPossible ? 'loss-possible' : 'kept'
+}
