@@ -23,20 +23,6 @@ export function effectiveMinInsync({ replicas }: PartitionState, minInsync: numb
 }
 
 /**
- * Whether the leader may move the high watermark. Not before the ELR is cleared either: its members
- * hold what was committed before they left, and must hold it all for as long as they are named.
- */
-export function mayCommit(partition: PartitionState, minInsync: number): boolean {
-  return isEnough(partition, partition.isr.length, minInsync) && partition.elr.length === 0
-}
-
-/** The state without an ELR that it no longer needs, as after minInsyncReplicas was lowered; undefined: nothing to do. */
-export function clearElr<P extends PartitionState>(partition: P, minInsync: number): P | undefined {
-  const isNeeded = !isEnough(partition, partition.isr.length, minInsync)
-  return partition.elr.length === 0 || isNeeded ? undefined : { ...partition, elr: [] }
-}
-
-/**
  * Replaces a leader that is missing, not live or to be avoided. Members of the ISR that are not live
  * leave it in the same step. undefined: nothing to do, or to be done.
  */
@@ -99,30 +85,6 @@ export function uncleanElect<P extends PartitionState>(
   }
 }
 
-/** Takes members, never the leader, out of the ISR; into the ELR while too few are left to commit without them. */
-export function shrinkIsr<P extends PartitionState>(
-  partition: P,
-  gone: readonly number[],
-  minInsync: number,
-): P {
-  assert(!gone.includes(partition.leader), 'the leader stays in the ISR')
-  const stay = partition.isr.filter((node) => !gone.includes(node))
-  return withIsr(partition, stay, minInsync)
-}
-
-/** Takes replicas that have caught up into the ISR. */
-export function expandIsr<P extends PartitionState>(
-  partition: P,
-  added: readonly number[],
-  minInsync: number,
-): P {
-  assert(
-    added.every((node) => partition.replicas.includes(node)),
-    'only replicas can be in sync',
-  )
-  return withIsr(partition, [...partition.isr, ...added], minInsync)
-}
-
 /**
  * What a node writes about itself before it registers, so that it begins without a vote that it does
  * not deserve and leads nothing from before. undefined: all may stay as it is.
@@ -170,14 +132,11 @@ export function withIsr<P extends PartitionState>(
 ): P {
   const isr = partition.replicas.filter((node) => members.includes(node))
   const mayLead = (node: number) => partition.isr.includes(node) || partition.elr.includes(node)
-  const elr = isEnough(partition, isr.length, minInsync)
-    ? []
-    : partition.replicas.filter((node) => !isr.includes(node) && mayLead(node))
+  const elr =
+    isr.length >= effectiveMinInsync(partition, minInsync)
+      ? []
+      : partition.replicas.filter((node) => !isr.includes(node) && mayLead(node))
   return { ...partition, isr, elr }
-}
-
-function isEnough(partition: PartitionState, inSync: number, minInsync: number): boolean {
-  return inSync >= effectiveMinInsync(partition, minInsync)
 }
 
 function isAvoided(nodeId: number, { avoid }: ElectionRules): boolean {

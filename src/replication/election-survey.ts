@@ -2,8 +2,7 @@
  * What the metadata ask a controller to do: which partitions need another leader, and which cannot
  * have one. Looks again only at what changed since the last image.
  */
-import type { ElectionRules } from '../core/election.ts'
-import { clearElr, elect } from '../core/election.ts'
+import { elect } from '../core/election.ts'
 import type { PartitionKey, TopicId } from '../core/ids.ts'
 import { partitionKey } from '../core/ids.ts'
 import type {
@@ -54,9 +53,7 @@ export class ElectionSurvey {
       for (const [name, topic] of image.topics) {
         const old = isNew ? undefined : before?.topics.get(name)
         if (topic === old) continue
-        const known =
-          old?.config.minInsyncReplicas === topic.config.minInsyncReplicas ? old : undefined
-        this.#lookAtTopic(image, topic, known, avoid, changes)
+        this.#lookAtTopic(image, topic, old, avoid, changes)
       }
       for (const [key, { topicId }] of this.#offline) {
         if (!image.topicsById.has(topicId)) this.#offline.delete(key)
@@ -92,7 +89,7 @@ export class ElectionSurvey {
     const minInsync = topic.config.minInsyncReplicas
     const isLive = (node: number) => image.nodes.has(node)
     // Its key is missing, or not yet there: nothing that could be compared.
-    const next = state.revision === 0 ? undefined : nextState(state, { isLive, minInsync, avoid })
+    const next = state.revision === 0 ? undefined : elect(state, { isLive, minInsync, avoid })
     const key = partitionKey(topic.id, partition)
     const place = { topicId: topic.id, partition }
     if (next === undefined) this.#pending.delete(key)
@@ -123,9 +120,4 @@ export function changeOf(
 export function drainingNodes(image: MetadataImage): ReadonlySet<number> {
   const draining = [...image.nodes.values()].filter((node) => node.draining)
   return new Set(draining.map(({ id }) => id))
-}
-
-function nextState(state: PartitionImage, rules: ElectionRules): PartitionImage | undefined {
-  const isLed = rules.isLive(state.leader) && state.isr.includes(state.leader)
-  return isLed ? clearElr(state, rules.minInsync) : elect(state, rules)
 }

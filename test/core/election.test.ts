@@ -3,14 +3,11 @@ import { describe, expect, test } from 'vitest'
 import type { ElectionRules } from '../../src/core/election.ts'
 import {
   cleanCandidate,
-  clearElr,
   elect,
   electPreferred,
-  expandIsr,
-  mayCommit,
   rejoin,
-  shrinkIsr,
   uncleanElect,
+  withIsr,
 } from '../../src/core/election.ts'
 import type { PartitionState } from '../../src/core/partition-state.ts'
 import { PartitionModel, steps } from './partition-model.ts'
@@ -83,36 +80,17 @@ describe('electPreferred', () => {
   })
 })
 
-describe('ISR and ELR', () => {
+describe('withIsr', () => {
   test('a member that leaves while enough stay is forgotten', () => {
-    expect(shrinkIsr(state(), [3], 2)).toEqual(state({ isr: [1, 2] }))
+    expect(withIsr(state(), [2, 1], 2)).toEqual(state({ isr: [1, 2] }))
   })
 
   test('one that leaves too few behind stays eligible until there are enough again', () => {
-    const few = shrinkIsr(state({ isr: [1, 2] }), [2], 2)
+    const few = withIsr(state({ isr: [1, 2] }), [1], 2)
     expect(few).toEqual(state({ isr: [1], elr: [2] }))
-    expect(mayCommit(few, 2)).toBe(false)
-    expect(expandIsr(few, [3], 2)).toEqual(state({ isr: [1, 3] }))
-    expect(expandIsr(few, [2], 3)).toEqual(state({ isr: [1, 2] }))
-  })
-
-  test('a topic of one replica needs no more than that in sync', () => {
-    expect(mayCommit(state({ replicas: [1], isr: [1] }), 2)).toBe(true)
-  })
-
-  test('after minInsyncReplicas was lowered nothing commits before the ELR is cleared', () => {
-    const few = state({ isr: [1], elr: [2] })
-    expect(mayCommit(few, 1)).toBe(false)
-    const cleared = clearElr(few, 1)
-    expect(cleared).toEqual(state({ isr: [1] }))
-    expect(mayCommit(cleared!, 1)).toBe(true)
-    expect(clearElr(few, 2)).toBeUndefined()
-    expect(clearElr(state(), 2)).toBeUndefined()
-  })
-
-  test('the leader cannot be shrunk away, nor a stranger let in', () => {
-    expect(() => shrinkIsr(state(), [1], 2)).toThrow('leader')
-    expect(() => expandIsr(state(), [4], 2)).toThrow('replicas')
+    expect(withIsr(few, [1, 3], 2)).toEqual(state({ isr: [1, 3] }))
+    expect(withIsr(few, [1, 2], 3)).toEqual(state({ isr: [1, 2] }))
+    expect(withIsr(few, [1], 1)).toEqual(state({ isr: [1] }))
   })
 })
 

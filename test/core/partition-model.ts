@@ -5,16 +5,7 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { LocalReplica } from '../../src/core/election.ts'
-import {
-  clearElr,
-  elect,
-  electPreferred,
-  expandIsr,
-  mayCommit,
-  rejoin,
-  shrinkIsr,
-  uncleanElect,
-} from '../../src/core/election.ts'
+import { elect, electPreferred, rejoin, uncleanElect, withIsr } from '../../src/core/election.ts'
 import type { PartitionState } from '../../src/core/partition-state.ts'
 
 export type Step =
@@ -99,15 +90,15 @@ export class PartitionModel {
         this.state = electPreferred(this.state, rules) ?? this.state
         break
       case 'clear':
-        this.state = clearElr(this.state, this.minInsync) ?? this.state
+        this.#setIsr((node) => this.state.isr.includes(node))
         break
       case 'shrink':
-        if (step.node !== this.state.leader && this.#leaderLog() !== undefined)
-          this.state = shrinkIsr(this.state, [step.node], this.minInsync)
+        if (step.node !== this.state.leader)
+          this.#setIsr((node) => node !== step.node && this.state.isr.includes(node))
         break
       case 'expand':
         if (this.#live.has(step.node) && this.#isCaughtUp(step.node))
-          this.state = expandIsr(this.state, [step.node], this.minInsync)
+          this.#setIsr((node) => node === step.node || this.state.isr.includes(node))
         break
       case 'die':
         this.#live.delete(step.node)
@@ -142,9 +133,18 @@ export class PartitionModel {
     return log !== undefined && isPrefix(log, this.#logs[node]!)
   }
 
+  /** As a leader does. */
+  #setIsr(isIn: (node: number) => boolean): void {
+    if (this.#leaderLog() === undefined) return
+    this.state = withIsr(this.state, this.state.replicas.filter(isIn), this.minInsync)
+  }
+
   #commit(): void {
     const log = this.#leaderLog()
-    if (log === undefined || !mayCommit(this.state, this.minInsync)) return
+    const { replicas, isr, elr } = this.state
+    const isEnough = isr.length >= Math.min(this.minInsync, replicas.length)
+    // Also not as long as somebody is eligible who may lack it.
+    if (log === undefined || !isEnough || elr.length > 0) return
     const everywhere = this.state.isr.map((node) => commonPrefix(log, this.#logs[node]!))
     const length = Math.min(...everywhere)
     if (length > this.#committed.length) this.#committed = log.slice(0, length)

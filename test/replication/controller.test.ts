@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { CONTROLLER_KEY, nodeKey, topicKey } from '../../src/metadata/metadata-keys.ts'
 import { encodePartition } from '../../src/metadata/metadata-records.ts'
-import { name, topicPut } from '../metadata/topic-fixtures.ts'
+import { name } from '../metadata/topic-fixtures.ts'
 import { ControlWorld, ledByFirst, TTL_MS } from './control-world.ts'
 
 describe('Controller', () => {
@@ -158,19 +158,6 @@ describe('Controller', () => {
     await world.clock.runFor(TTL_MS)
     const led = world.leaders(id).filter((leader) => leader === controller.id).length
     expect(led).toBeGreaterThanOrEqual(299)
-  })
-
-  test('clears the ELR of a topic that asks for fewer replicas in sync', async () => {
-    const id = world.addTopic('t', [[1, 2, 3]], 2)
-    const state = { ...ledByFirst([1, 2, 3]), isr: [1], elr: [2] }
-    const put = [{ key: `/partitions/${id}/0`, value: encodePartition(state) }]
-    world.store.transact({ compare: [], put }, 'test')
-    await world.clock.runFor(1_000)
-    expect(world.state(id, 0).elr).toEqual([2])
-    const config = { minInsyncReplicas: 1, replicationFactor: 3 }
-    world.store.transact({ compare: [], put: [topicPut('t', id, 1, config)] }, 'test')
-    await world.clock.runFor(1_000)
-    expect(world.state(id, 0)).toEqual({ ...state, elr: [] })
   })
 
   test('goes back to preferred leaders after a while, a few at a time', async () => {
