@@ -20,7 +20,9 @@ export interface HeldLeaseOptions {
 }
 
 const RENEWALS_PER_TTL = 3
+/** How often a renewal that fails at once, and one that nobody answers, is tried in that time. */
 const RETRIES_PER_TTL = 10
+const TIMEOUTS_PER_TTL = 5
 /** Share of the time to live after which a lease that was not renewed vouches for nothing. */
 const FRESH_SHARE = 0.6
 
@@ -91,7 +93,7 @@ export class HeldLease {
   async #keepAlive(signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#deps
     const late = new AbortController()
-    const timer = clock.timer(this.#options.ttlMs / RENEWALS_PER_TTL, () =>
+    const timer = clock.timer(this.#options.ttlMs / TIMEOUTS_PER_TTL, () =>
       late.abort(new Error('the metadata store did not answer in time')),
     )
     try {

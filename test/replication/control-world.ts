@@ -23,6 +23,7 @@ import {
   decodePartition,
   encodePartition,
 } from '../../src/metadata/metadata-records.ts'
+import { untilStoreAnswers } from '../../src/metadata/until-store-answers.ts'
 import type { ControllerOptions } from '../../src/replication/controller.ts'
 import { Controller } from '../../src/replication/controller.ts'
 import type { NodeSession } from '../../src/replication/node-session.ts'
@@ -43,11 +44,20 @@ export class ControlWorld {
   readonly store = new SimStore(this.clock)
   readonly random: SeededRandom
   readonly members = new Map<number, Member>()
+  /** What was wrong with what was written; empty unless the code under test is. */
+  readonly violations: unknown[] = []
   readonly #leaderOf = new Map<string, number>()
 
   constructor(seed = 1) {
     this.random = new SeededRandom(seed)
-    this.store.onCommit = (commit) => this.#check(commit)
+    this.store.onCommit = (commit) => {
+      try {
+        this.#check(commit)
+      } catch (error) {
+        // The writer would take it for a store that failed.
+        this.violations.push(error)
+      }
+    }
   }
 
   member(id: number): Member {
@@ -148,12 +158,14 @@ export class Member {
   readonly sessions: NodeSession[] = []
   readonly log: { readonly message: string; readonly fields: object }[] = []
   readonly fatal: unknown[] = []
+  readonly #random: SeededRandom
   local: (topicId: TopicId, partition: number) => LocalReplica = () => 'kept'
 
   constructor(world: ControlWorld, id: number, options: MemberOptions) {
     this.id = id
     this.clock = new SimNodeClock(world.clock, { rate: options.rate ?? 1 })
     const random = new SeededRandom(world.random.uint32())
+    this.#random = random
     const { clock } = this
     const wires = { store: world.store, clock, outside: world.clock, random, name: `${id}` }
     this.handle = new SimStoreHandle(wires)
@@ -187,7 +199,8 @@ export class Member {
   }
 
   async start(): Promise<NodeSession> {
-    await this.metadata.start()
+    const patience = { clock: this.clock, random: this.#random, logger: nullLogger }
+    await untilStoreAnswers(() => this.metadata.start(), patience, NEVER)
     return await this.registration.start(NEVER)
   }
 

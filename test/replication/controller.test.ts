@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CONTROLLER_KEY, nodeKey, topicKey } from '../../src/metadata/metadata-keys.ts'
 import { encodePartition } from '../../src/metadata/metadata-records.ts'
 import { name } from '../metadata/topic-fixtures.ts'
@@ -11,6 +11,9 @@ describe('Controller', () => {
     world = new ControlWorld()
     for (const id of [1, 2, 3]) await world.join(id)
     await world.clock.runFor(1_000)
+  })
+  afterEach(() => {
+    expect(world.violations).toEqual([])
   })
 
   test('one of the nodes has the office; it passes on when that one dies', async () => {
