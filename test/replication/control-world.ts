@@ -136,6 +136,12 @@ export class ControlWorld {
     if (was === undefined) return
     const grown = leaderEpoch - was.leaderEpoch
     expect(grown).toBe(leader === was.leader ? 0 : 1)
+    // Only the leader itself, who knows what a replica holds, gives anybody a vote.
+    if (author !== `${was.leader}` || leader !== was.leader) {
+      expect([...was.isr, ...was.elr], `a vote by ${author}`).toEqual(
+        expect.arrayContaining([...isr, ...elr]),
+      )
+    }
     if (leader === was.leader || leader === -1) return
     expect(this.store.get(nodeKey(leader)), `elected a node that is gone`).toBeDefined()
     // Only the controller elects, or the leader that gives up.

@@ -23,6 +23,7 @@ class Chaos {
   readonly topicId: TopicId
   readonly #random: SeededRandom
   readonly #dead = new Set<number>()
+  #isHealed: boolean = false
 
   constructor(random: SeededRandom) {
     this.#random = random
@@ -32,12 +33,13 @@ class Chaos {
     )
     this.topicId = this.world.addTopic('t', replicas, 2)
     for (const id of NODES) this.#boot(id, 'kept')
+    this.#churn()
   }
 
   async step(): Promise<void> {
     const { between, pick, float } = this.#random
     const member = this.world.member(pick(NODES))
-    switch (between(0, 9)) {
+    switch (between(0, 8)) {
       case 0:
         this.#kill(member)
         break
@@ -61,9 +63,6 @@ class Chaos {
       case 6:
         member.handle.faults.watchDelayMs = between(0, 3_000)
         break
-      case 7:
-        this.#changeIsr(between(0, PARTITIONS))
-        break
       default:
         this.#resign(member)
     }
@@ -72,6 +71,7 @@ class Chaos {
 
   /** Everything works again, and stays so for a while. */
   async heal(): Promise<void> {
+    this.#isHealed = true
     for (const member of this.world.members.values()) {
       member.clock.resume()
       if (!this.#dead.has(member.id)) member.handle.heal()
@@ -99,14 +99,21 @@ class Chaos {
     member.registration.resign(stop.signal).catch((error: unknown) => member.fatal.push(error))
   }
 
-  /** What the leader would do, at its best: whoever is up is in sync. */
+  #churn(): void {
+    if (this.#isHealed) return
+    this.#changeIsr(this.#random.between(0, PARTITIONS))
+    this.world.clock.timer(this.#random.between(1, 200), () => this.#churn())
+  }
+
+  /** As leaders do: any members leave, and only those join that are up. */
   #changeIsr(partition: number): void {
     const { store } = this.world
     const key = `/partitions/${this.topicId}/${partition}`
     const state = decodePartition(store.get(key)!.value)
     const isUp = (node: number) => store.get(nodeKey(node)) !== undefined
     if (!isUp(state.leader)) return
-    const next = withIsr(state, [...state.replicas.filter(isUp)], 2)
+    const members = state.replicas.filter((node) => isUp(node) && this.#random.float() < 0.6)
+    const next = withIsr(state, [...members, state.leader], 2)
     const put = [{ key, value: encodePartition(next) }]
     store.transact({ compare: [], put }, `${state.leader}`)
   }
