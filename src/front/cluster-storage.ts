@@ -1,0 +1,195 @@
+/**
+ * The storage of a cluster as a front uses it: finds the leader of each partition and calls it.
+ * A call is made again only after a definite no, and within the time of its caller, so that clients
+ * see nothing of a change of leaders but that it takes a moment.
+ */
+import type { TopicId } from '../core/ids.ts'
+import type { Clock } from '../env/clock.ts'
+import type { InternalClient } from '../internal/internal-client.ts'
+import type { StorageClient, WaitOptions } from '../internal/storage-client.ts'
+import { ServiceError } from '../lib/service-error.ts'
+import type { MetadataView } from '../metadata/metadata-image.ts'
+import type {
+  Appended,
+  AppendRequest,
+  FetchRequest,
+  FetchResult,
+  OffsetQuery,
+  PartitionOffsets,
+  Refusal,
+  StorageService,
+} from '../wire/internal.ts'
+import { AppendLink } from './append-link.ts'
+import { ClusterFetch } from './cluster-fetch.ts'
+import { imageChange } from './image-change.ts'
+import { StorageNodes } from './storage-nodes.ts'
+
+export interface ClusterStorageDeps {
+  readonly clock: Clock
+  readonly metadata: MetadataView
+  readonly client: InternalClient
+}
+
+export interface ClusterStorageOptions {
+  /** How long an append may take with all attempts; less than its producer waits. */
+  readonly appendMs: number
+  /** How long other calls look for a leader. */
+  readonly patienceMs: number
+}
+
+const DEFAULTS: ClusterStorageOptions = { appendMs: 25_000, patienceMs: 5_000 }
+const CALL_MS = 10_000
+/** The longest pause before a leader is asked again that was not ready. */
+const RETRY_MS = 100
+
+export class ClusterStorage implements StorageService {
+  readonly #deps: ClusterStorageDeps
+  readonly #options: ClusterStorageOptions
+  readonly #nodes: StorageNodes
+  readonly #fetch: ClusterFetch
+  readonly #links = new WeakMap<StorageClient, AppendLink>()
+  readonly #stop = new AbortController()
+
+  constructor(deps: ClusterStorageDeps, options: Partial<ClusterStorageOptions> = {}) {
+    this.#deps = deps
+    this.#options = { ...DEFAULTS, ...options }
+    this.#nodes = new StorageNodes(deps)
+    const { patienceMs } = this.#options
+    this.#fetch = new ClusterFetch({ ...deps, nodes: this.#nodes }, { patienceMs })
+  }
+
+  append(requests: readonly AppendRequest[], signal: AbortSignal): Promise<Appended | Refusal>[] {
+    const deadlineMs = this.#deps.clock.monotonicMs() + this.#options.appendMs
+    return requests.map((request) => this.#append(request, deadlineMs, signal))
+  }
+
+  fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
+    return this.#fetch.run(request, signal)
+  }
+
+  resolveOffset(
+    topicId: TopicId,
+    partition: number,
+    at: OffsetQuery,
+  ): Promise<{ offset: number; lastEpoch: number }> {
+    return this.#ask(topicId, partition, (client, options) =>
+      client.resolveOffset(topicId, partition, at, options),
+    )
+  }
+
+  offsets(topicId: TopicId, partition: number): Promise<PartitionOffsets> {
+    return this.#ask(topicId, partition, (client, options) =>
+      client.offsets(topicId, partition, options),
+    )
+  }
+
+  deleteRecords(
+    topicId: TopicId,
+    partition: number,
+    before: number,
+  ): Promise<{ logStartOffset: number }> {
+    return this.#ask(topicId, partition, (client, options) =>
+      client.deleteRecords(topicId, partition, before, options),
+    )
+  }
+
+  /** Ends every call that is under way. */
+  close(): void {
+    this.#stop.abort(new ServiceError('draining', 'the front is shutting down'))
+  }
+
+  async #append(
+    request: AppendRequest,
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<Appended | Refusal> {
+    for (;;) {
+      const result = await this.#tryAppend(request, deadlineMs)
+      if (result.ok || !mayTryAgain(result)) return result
+      const leftMs = deadlineMs - this.#deps.clock.monotonicMs()
+      if (leftMs <= 0 || !(await this.#pause(leftMs, signal))) return result
+    }
+  }
+
+  #tryAppend(request: AppendRequest, deadlineMs: number): Promise<Appended | Refusal> {
+    const { topicId, partition } = request
+    const leader = this.#nodes.leaderOf(topicId, partition)
+    if (leader === undefined) return Promise.resolve(noLeader(partition))
+    const { client, leaderEpoch } = leader
+    return new Promise((settle) => {
+      const append = { request: { ...request, leaderEpoch }, deadlineMs, settle }
+      this.#link(client).send(append)
+    })
+  }
+
+  #link(client: StorageClient): AppendLink {
+    let link = this.#links.get(client)
+    if (link === undefined) {
+      const { clock } = this.#deps
+      link = new AppendLink({
+        clock,
+        signal: this.#stop.signal,
+        append: (requests, options) => client.append(requests, options),
+      })
+      this.#links.set(client, link)
+    }
+    return link
+  }
+
+  /** Asks the leader, the next one if that is not ready, as long as patience lasts. */
+  async #ask<T>(
+    topicId: TopicId,
+    partition: number,
+    call: (client: StorageClient, options: WaitOptions) => Promise<T>,
+  ): Promise<T> {
+    const { clock } = this.#deps
+    const { signal } = this.#stop
+    const endMs = clock.monotonicMs() + this.#options.patienceMs
+    for (;;) {
+      const leader = this.#nodes.leaderOf(topicId, partition)
+      let failure: unknown = new ServiceError('partition-unavailable', noLeader(partition).detail)
+      if (leader !== undefined) {
+        try {
+          return await call(leader.client, { deadlineMs: clock.monotonicMs() + CALL_MS, signal })
+        } catch (error) {
+          if (!isUnavailable(error)) throw error
+          failure = error
+        }
+      }
+      const leftMs = endMs - clock.monotonicMs()
+      if (leftMs <= 0 || !(await this.#pause(leftMs, signal))) throw failure
+    }
+  }
+
+  /** Until there may be another leader; false if nobody waits any more. */
+  async #pause(maxMs: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      await imageChange(
+        this.#deps,
+        Math.min(maxMs, RETRY_MS),
+        AbortSignal.any([signal, this.#stop.signal]),
+      )
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+function noLeader(partition: number): Refusal {
+  return {
+    ok: false,
+    code: 'partition-unavailable',
+    detail: `partition ${partition} has no leader at the moment`,
+    committed: 'no',
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ServiceError && mayTryAgain(error)
+}
+
+/** Nothing was done, and another node may do it. */
+function mayTryAgain({ code, committed }: Pick<Refusal, 'code' | 'committed'>): boolean {
+  return committed === 'no' && (code === 'partition-unavailable' || code === 'draining')
+}

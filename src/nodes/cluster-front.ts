@@ -1,0 +1,99 @@
+/**
+ * A front of a cluster without its public HTTP: follows the metadata through the storage nodes and
+ * finds the leaders. Holds nothing that a client depends on.
+ */
+import type { Clock } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
+import type { Metrics } from '../env/metrics.ts'
+import type { Random } from '../env/random.ts'
+import type { Transport } from '../env/transport.ts'
+import { ClusterStorage } from '../front/cluster-storage.ts'
+import type { FrontOptions } from '../front/front.ts'
+import { Front } from '../front/front.ts'
+import { TopicAdmin } from '../front/topic-admin.ts'
+import type { CallTarget } from '../internal/identity.ts'
+import { InternalClient } from '../internal/internal-client.ts'
+import { RequestSignature } from '../internal/request-signature.ts'
+import { MetadataFollower } from '../metadata/metadata-follower.ts'
+import { RemoteMetadata } from '../metadata/remote-metadata.ts'
+import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
+import { Lifecycle } from './lifecycle.ts'
+
+export interface ClusterFrontDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly transport: Transport
+}
+
+export interface ClusterFrontOptions {
+  /** Where storage nodes are found before the metadata are known; at least one. */
+  readonly seeds: readonly string[]
+  /** The same in the whole cluster. */
+  readonly secret: string
+  readonly autoCreateTopics: boolean
+  readonly front?: FrontOptions
+}
+
+export class ClusterFront {
+  readonly metadata: MetadataFollower
+  readonly store: RemoteMetadata
+  readonly storage: ClusterStorage
+  readonly topics: TopicAdmin
+  readonly front: Front
+  readonly #lifecycle = new Lifecycle()
+
+  private constructor(options: ClusterFrontOptions, deps: ClusterFrontDeps) {
+    const { secret, seeds } = options
+    const clusterId = () => this.metadata.image.clusterId || undefined
+    const identity = {
+      nodeId: 'front' as const,
+      incarnation: 0,
+      get clusterId() {
+        return clusterId()
+      },
+    }
+    const signature = new RequestSignature(deps, { secret })
+    const client = new InternalClient({ ...deps, signature, identity })
+    this.store = new RemoteMetadata({ ...deps, client, nodes: () => this.#nodes(seeds) })
+    this.metadata = new MetadataFollower({ ...deps, store: this.store })
+    this.storage = new ClusterStorage({ ...deps, client, metadata: this.metadata })
+    this.topics = new TopicAdmin({ ...deps, store: this.store, view: this.metadata }, options)
+    this.front = new Front(
+      { ...deps, storage: this.storage, metadata: this.metadata, topics: this.topics },
+      options.front,
+    )
+  }
+
+  /** Resolves when the metadata are known; however long no storage node answers. */
+  static async start(
+    options: ClusterFrontOptions,
+    deps: ClusterFrontDeps,
+    signal: AbortSignal,
+  ): Promise<ClusterFront> {
+    const front = new ClusterFront(options, deps)
+    const { metadata, store, storage } = front
+    front.#lifecycle.started(() => store.close())
+    try {
+      await untilStoreAnswers(() => metadata.start(), deps, signal)
+    } catch (error) {
+      await front.stop()
+      throw error
+    }
+    front.#lifecycle.started(() => metadata.close())
+    front.#lifecycle.started(() => storage.close())
+    front.#lifecycle.started(() => front.front.close())
+    return front
+  }
+
+  async stop(): Promise<void> {
+    await this.#lifecycle.stop()
+  }
+
+  /** Those that are up, as the metadata say; before they are known, and if none is up, the seeds. */
+  #nodes(seeds: readonly string[]): readonly CallTarget[] {
+    const known = [...this.metadata.image.nodes.values()]
+    return known.length > 0 ? known : seeds.map((url) => ({ url, incarnation: 0 }))
+  }
+}
