@@ -112,10 +112,25 @@ export class ControlWorld {
 
   #check({ change, before, author }: Commit): void {
     for (const { key, entry } of change.events) {
-      if (parseMetadataKey(key)?.kind !== 'partition' || entry === undefined) continue
+      const parsed = parseMetadataKey(key)
+      const isNew = entry?.createRevision === change.revision
+      if (parsed?.kind === 'node' && isNew) this.#checkRegistration(parsed.nodeId)
+      if (parsed?.kind !== 'partition' || entry === undefined) continue
       const old = before.get(key)
       const was = old === undefined ? undefined : decodePartition(old.value)
       this.#checkState(key, was, decodePartition(entry.value), author)
+    }
+  }
+
+  /** Before it is registered a node leads nothing, and votes for nothing that it lost. */
+  #checkRegistration(id: number): void {
+    for (const { key, value } of this.store.list('/partitions/').entries) {
+      const { replicas, leader, isr, elr } = decodePartition(value)
+      const parsed = parseMetadataKey(key)
+      if (parsed?.kind !== 'partition' || !replicas.includes(id)) continue
+      expect(leader, `${key} is led by a node of the past`).not.toBe(id)
+      const local = this.member(id).local(parsed.topicId, parsed.partition)
+      if (local !== 'kept' && replicas.length > 1) expect([...isr, ...elr]).not.toContain(id)
     }
   }
 
