@@ -28,12 +28,12 @@ import type {
 import { removedTopicKey, topicKey } from '../metadata/metadata-keys.ts'
 import type { TopicRecord } from '../metadata/metadata-records.ts'
 import { decodeTopic, withConfig } from '../metadata/metadata-records.ts'
-import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { LeaselessStore } from '../metadata/metadata-store.ts'
 import type { NewTopic } from './topic-writes.ts'
 import { createTopic, removePartitions, removeTopic } from './topic-writes.ts'
 
 export interface TopicAdminDeps {
-  readonly store: MetadataStore
+  readonly store: LeaselessStore
   readonly view: AwaitableMetadataView
   readonly clock: Clock
   readonly random: Random

@@ -9,7 +9,7 @@ import {
   topicKey,
 } from '../metadata/metadata-keys.ts'
 import { encodeRecord } from '../metadata/metadata-records.ts'
-import type { MetadataStore, Transaction, TransactionOutcome } from '../metadata/metadata-store.ts'
+import type { LeaselessStore, Transaction, TransactionOutcome } from '../metadata/metadata-store.ts'
 import { slotMapRecord } from '../metadata/slot-map-record.ts'
 
 export interface NewTopic {
@@ -28,7 +28,7 @@ type Put = Transaction['put'][number]
  * that was never published mean nothing. All in one transaction where it fits.
  */
 export async function createTopic(
-  store: MetadataStore,
+  store: LeaselessStore,
   topic: NewTopic,
 ): Promise<TransactionOutcome> {
   const puts = topic.replicas.map((replicas, partition) =>
@@ -55,7 +55,7 @@ export async function createTopic(
  * transaction, which is the commit point. The partition keys go with it where they fit, else after.
  */
 export async function removeTopic(
-  store: MetadataStore,
+  store: LeaselessStore,
   topic: {
     readonly name: TopicName
     readonly id: TopicId
@@ -81,7 +81,7 @@ export async function removeTopic(
 }
 
 /** Removes what is left of the partition keys of a topic that is not published, or no longer. */
-export async function removePartitions(store: MetadataStore, topicId: TopicId): Promise<void> {
+export async function removePartitions(store: LeaselessStore, topicId: TopicId): Promise<void> {
   const { entries } = await store.list(partitionsPrefix(topicId))
   for (let at = 0; at < entries.length; at += store.maxOperations) {
     const remove = entries.slice(at, at + store.maxOperations).map(({ key }) => key)

@@ -31,10 +31,11 @@ export function registerMetadataEndpoints(
     try {
       return { parts: [encodeFeed(await store.transact(decodeFeedTransaction(body)))] }
     } catch (error) {
-      if (error instanceof ServiceError) throw error
-      throw new ServiceError('outcome-unknown', 'the metadata store did not answer', {
-        cause: error,
-      })
+      throw error instanceof ServiceError ? error : noAnswer(error)
     }
   })
+}
+
+function noAnswer(cause: unknown): ServiceError {
+  return new ServiceError('outcome-unknown', 'the metadata store did not answer', { cause })
 }

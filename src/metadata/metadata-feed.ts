@@ -16,7 +16,7 @@ export class MetadataFeed {
   readonly #entries = new Map<string, Entry>()
   readonly #revisions = new ThresholdWaiters(0, FOLLOWERS_MAX)
   /** Every change after `#before`, oldest first. */
-  #changes: FeedChange[] = []
+  readonly #changes: FeedChange[] = []
   #before = 0
 
   constructor(deps: { clock: Clock }) {

@@ -85,3 +85,6 @@ export interface MetadataStore {
   lease(ttlMs: number): Promise<Lease>
   close(): Promise<void>
 }
+
+/** For those who own no keys that end with them. */
+export type LeaselessStore = Omit<MetadataStore, 'lease'>

@@ -18,7 +18,7 @@ import {
 import type {
   Change,
   Entry,
-  MetadataStore,
+  LeaselessStore,
   Transaction,
   TransactionOutcome,
 } from './metadata-store.ts'
@@ -36,7 +36,7 @@ const CALL_MS = 5_000
 /** As many as etcd takes by default. */
 const MAX_OPERATIONS = 128
 
-export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
+export class RemoteMetadata implements LeaselessStore {
   readonly maxOperations: number = MAX_OPERATIONS
   readonly #deps: RemoteMetadataDeps
   readonly #stop = new AbortController()
@@ -52,15 +52,16 @@ export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
     return decodeFeedGot(body).entry
   }
 
-  /** As some node has it: not older than what was seen before. Only of everything. */
-  async list(_prefix: string): Promise<{ entries: readonly Entry[]; revision: number }> {
+  /** As some node has it: not older than what was seen before. */
+  async list(prefix: string): Promise<{ entries: readonly Entry[]; revision: number }> {
     const answer = await this.#ask(0, 0, this.#stop.signal)
     if (!('entries' in answer) || answer.revision < this.#seen) {
       this.#turn++
       throw new Error('the node that was asked is behind; another one will be')
     }
-    this.#seen = answer.revision
-    return answer
+    const { revision, entries } = answer
+    this.#seen = revision
+    return { revision, entries: entries.filter(({ key }) => key.startsWith(prefix)) }
   }
 
   async transact(transaction: Transaction): Promise<TransactionOutcome> {
@@ -70,7 +71,7 @@ export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
   }
 
   async *watch(
-    _prefix: string,
+    prefix: string,
     fromRevision: number,
     signal: AbortSignal,
   ): AsyncGenerator<Change, void, undefined> {
@@ -83,7 +84,10 @@ export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
         if (revision <= after) continue
         after = revision
         this.#seen = Math.max(this.#seen, revision)
-        yield { revision, events: events.map(({ key, entry }) => ({ key, entry })) }
+        const wanted = events.filter(({ key }) => key.startsWith(prefix))
+        if (wanted.length > 0) {
+          yield { revision, events: wanted.map(({ key, entry }) => ({ key, entry })) }
+        }
       }
     }
   }
@@ -120,11 +124,7 @@ export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
         if (error instanceof ServiceError && error.code !== 'draining') throw outcomeOf(error)
         const isNone = !(error instanceof InternalCallError) || error.definitelyNotDone
         if (!isNone) throw error
-        if (attempt >= nodes().length) {
-          throw new ServiceError('partition-unavailable', 'no storage node can be reached', {
-            cause: error,
-          })
-        }
+        if (attempt >= nodes().length) throw nobodyThere(error)
       }
     }
   }
@@ -138,4 +138,8 @@ export class RemoteMetadata implements Omit<MetadataStore, 'lease'> {
 /** An outcome that the node did not learn is unknown here too, which is no ServiceError by contract. */
 function outcomeOf(error: ServiceError): Error {
   return error.code === 'outcome-unknown' ? new Error(error.message, { cause: error }) : error
+}
+
+function nobodyThere(cause: unknown): ServiceError {
+  return new ServiceError('metadata-unavailable', 'no storage node can be reached', { cause })
 }
