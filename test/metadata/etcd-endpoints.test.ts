@@ -40,9 +40,11 @@ function setUp(respond: Respond, options: { endpoints?: string[]; user?: boolean
 
 describe('EtcdEndpoints', () => {
   test('stays with a member that answers', async () => {
-    const { client, asked } = setUp(fine)
+    const { client, http, asked } = setUp(fine)
     for (let n = 0; n < 3; n++) await client.call(READ, REPEATABLE)
     expect(new Set(asked()).size).toBe(1)
+    // One that has lost its cluster has to say so.
+    expect(http.calls[0]?.headers).toEqual({ 'grpc-metadata-hasleader': 'true' })
   })
 
   test.each([

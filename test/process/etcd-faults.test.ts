@@ -201,6 +201,34 @@ function faults(): void {
     }
   })
 
+  test('a member that has lost its cluster says so at once, and ends its watches', async () => {
+    const [alone, other] = (await EtcdProcess.startCluster(2)) as [EtcdProcess, EtcdProcess]
+    closers.push(
+      () => alone.close(),
+      () => other.close(),
+    )
+    const messages: string[] = []
+    const logger: Logger = { ...nullLogger, warn: (_, message) => void messages.push(message) }
+    const store = openStore([alone.url], { logger, callTimeoutMs: 60_000 })
+    const { revision } = await put(store, '/a', '1')
+    const watch = follow(store, revision)
+    await watch.seen(revision)
+    expect(messages).toEqual([])
+    other.signal('SIGSTOP')
+    // Its progress goes on, so silence would never tell.
+    await eventually('the watch is ended', () => (messages.length > 0 ? true : undefined))
+    await eventually('a write is refused', () =>
+      put(store, '/a', '2').then(
+        () => undefined,
+        (error: Error) => (error.message.includes('no leader') ? true : undefined),
+      ),
+    )
+    await expect(put(store, '/a', '2')).rejects.toMatchObject({ code: 'metadata-unavailable' })
+    other.signal('SIGCONT')
+    const last = await putSurely(store, '/b', '3')
+    await watch.seen(last)
+  })
+
   test('a lease that ended while etcd could not be reached is told as gone', async () => {
     const etcd = await startEtcd()
     const proxy = await startProxy(etcd)

@@ -1,4 +1,4 @@
-/** A real etcd of one member with its own ports and folder: started, asked, paused, killed, stopped. */
+/** A real member of etcd with its own ports and folder: started, asked, paused, killed, stopped. */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -21,6 +21,15 @@ export interface EtcdOptions {
   readonly scheme?: 'http' | 'https'
 }
 
+interface MemberPorts {
+  readonly name: string
+  readonly client: number
+  readonly peer: number
+  readonly health: number
+}
+
+const peerUrl = ({ peer }: MemberPorts): string => `http://127.0.0.1:${peer}`
+
 const PROGRESS = '--experimental-watch-progress-notify-interval=200ms'
 
 export class EtcdProcess {
@@ -32,20 +41,18 @@ export class EtcdProcess {
   #exited: Promise<void> = Promise.resolve()
   #output = ''
 
-  private constructor(directory: TempDirectory, ports: number[], options: EtcdOptions) {
+  private constructor(directory: TempDirectory, ports: MemberPorts, options: EtcdOptions) {
     const { scheme = 'http', args = [] } = options
-    const [clientPort, peerPort, healthPort] = ports
-    const peer = `http://127.0.0.1:${peerPort}`
-    this.url = `${scheme}://127.0.0.1:${clientPort}`
-    this.#health = `http://127.0.0.1:${healthPort}`
+    this.url = `${scheme}://127.0.0.1:${ports.client}`
+    this.#health = `http://127.0.0.1:${ports.health}`
     this.#directory = directory
     this.#args = [
+      `--name=${ports.name}`,
       `--data-dir=${join(directory.path, 'data')}`,
       `--listen-client-urls=${this.url}`,
       `--advertise-client-urls=${this.url}`,
-      `--listen-peer-urls=${peer}`,
-      `--initial-advertise-peer-urls=${peer}`,
-      `--initial-cluster=default=${peer}`,
+      `--listen-peer-urls=${peerUrl(ports)}`,
+      `--initial-advertise-peer-urls=${peerUrl(ports)}`,
       `--listen-metrics-urls=${this.#health}`,
       '--log-level=error',
       PROGRESS,
@@ -53,12 +60,28 @@ export class EtcdProcess {
     ]
   }
 
+  /** A cluster of one. */
   static async start(options: EtcdOptions = {}): Promise<EtcdProcess> {
-    const directory = await makeTempDirectory('etcd')
-    const ports = [await freePort(), await freePort(), await freePort()]
-    const etcd = new EtcdProcess(directory, ports, options)
-    await etcd.restart()
-    return etcd
+    const [etcd] = await EtcdProcess.startCluster(1, options)
+    return etcd as EtcdProcess
+  }
+
+  static async startCluster(members: number, options: EtcdOptions = {}): Promise<EtcdProcess[]> {
+    const ports: MemberPorts[] = []
+    for (let n = 1; n <= members; n++) {
+      const [client, peer, health] = [await freePort(), await freePort(), await freePort()]
+      ports.push({ name: `m${n}`, client, peer, health })
+    }
+    const all = ports.map((member) => `${member.name}=${peerUrl(member)}`).join(',')
+    const args = [`--initial-cluster=${all}`, ...(options.args ?? [])]
+    return await Promise.all(
+      ports.map(async (member) => {
+        const directory = await makeTempDirectory('etcd')
+        const etcd = new EtcdProcess(directory, member, { ...options, args })
+        await etcd.restart()
+        return etcd
+      }),
+    )
   }
 
   /** Begins again on the same folder and ports; resolves when it serves. */
