@@ -40,10 +40,10 @@ export class EtcdToken {
 
   async #ask(endpoint: string): Promise<string | undefined> {
     const { name, password } = this.#user
+    this.#token = undefined
     try {
       this.#token = await this.#post(authenticateRequest(name, password), endpoint)
     } catch (error) {
-      this.#token = undefined
       if (!(error instanceof EtcdError) || !error.isWithoutAuth) {
         this.#pending = undefined
         if (error instanceof EtcdError && error.fate === 'refused') throw error

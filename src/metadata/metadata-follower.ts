@@ -1,6 +1,7 @@
 /**
  * Follows the metadata store with one list and one watch, and gives the current image to all of the
- * process. Survives a store that is away for a while and a history that is cut.
+ * process. Survives a store that is away for a while, a history that is cut, and events that are lost
+ * on the way; goes along with no store that has fallen back.
  */
 import type { TopicName } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
@@ -9,6 +10,8 @@ import type { Random } from '../env/random.ts'
 import { assert } from '../lib/assert.ts'
 import { ThresholdWaiters } from '../lib/threshold-waiters.ts'
 import { ImageBuilder } from './image-builder.ts'
+import type { StoreList } from './known-keys.ts'
+import { KnownKeys } from './known-keys.ts'
 import type { AwaitableMetadataView, MetadataImage, TopicImage } from './metadata-image.ts'
 import type { Change, MetadataStore } from './metadata-store.ts'
 import { CompactedError } from './metadata-store.ts'
@@ -27,9 +30,24 @@ export interface MetadataFollowerOptions {
   readonly maxWaiters: number
   /** Pause before the watch is taken up again after a failure; half to one and a half of it. */
   readonly retryMs: number
+  /**
+   * Pause between two looks at the whole store, for events that the watch did not bring; half to one
+   * and a half of it. Infinite for a store that cannot lose any.
+   */
+  readonly relistMs: number
+  /** How long a change may be under way before it counts as lost. */
+  readonly settleMs: number
 }
 
-const DEFAULTS: MetadataFollowerOptions = { maxWaiters: 10_000, retryMs: 1_000 }
+const DEFAULTS: MetadataFollowerOptions = {
+  maxWaiters: 10_000,
+  retryMs: 1_000,
+  relistMs: 60_000,
+  settleMs: 2_000,
+}
+/** Lists that may be older than the image, one after the other, before healing is put off. */
+const HEAL_ATTEMPTS = 5
+const KEYS_LOGGED = 10
 const ALL_KEYS = '/'
 
 export class MetadataFollower implements AwaitableMetadataView {
@@ -39,9 +57,9 @@ export class MetadataFollower implements AwaitableMetadataView {
   readonly #versions: ThresholdWaiters
   readonly #listeners = new Set<(image: MetadataImage) => void>()
   readonly #stop = new AbortController()
-  /** Modification revision of every key, so that a new list tells what a lost history would have. */
-  #keys = new Map<string, number>()
-  #running: Promise<void> | undefined
+  readonly #keys = new KnownKeys()
+  #running: Promise<unknown> | undefined
+  #staleReason: string | undefined
 
   constructor(deps: MetadataFollowerDeps, options: Partial<MetadataFollowerOptions> = {}) {
     this.#deps = deps
@@ -53,9 +71,14 @@ export class MetadataFollower implements AwaitableMetadataView {
   /** Resolves with the first image; rejects when the store cannot be read. */
   async start(): Promise<MetadataImage> {
     assert(this.#running === undefined, 'the follower is started once')
-    await this.#relist()
-    this.#running = this.#follow()
+    this.#adopt(await this.#list())
+    this.#running = Promise.all([this.#follow(), this.#relistRegularly()])
     return this.image
+  }
+
+  /** Why the image does not follow the store any more, for good; undefined while it does. */
+  get staleReason(): string | undefined {
+    return this.#staleReason
   }
 
   get image(): MetadataImage {
@@ -108,17 +131,14 @@ export class MetadataFollower implements AwaitableMetadataView {
   async #watch(signal: AbortSignal): Promise<void> {
     const from = this.image.version + 1
     for await (const change of this.#deps.store.watch(ALL_KEYS, from, signal)) {
-      for (const { key, entry } of change.events) {
-        if (entry === undefined) this.#keys.delete(key)
-        else this.#keys.set(key, entry.modRevision)
-      }
-      this.#apply(change)
+      // A list may have been faster.
+      if (change.revision > this.image.version) this.#apply(change)
     }
   }
 
   async #tryRelist(): Promise<boolean> {
     try {
-      await this.#relist()
+      this.#adopt(await this.#list())
       return true
     } catch (error) {
       this.#deps.logger.warn({ error }, 'the metadata could not be listed')
@@ -126,22 +146,64 @@ export class MetadataFollower implements AwaitableMetadataView {
     }
   }
 
-  /** Brings the image to what the store holds now, as one change made of the differences. */
-  async #relist(): Promise<void> {
-    const { entries, revision } = await this.#deps.store.list(ALL_KEYS)
-    const before = this.#keys
-    this.#keys = new Map()
-    const events: Change['events'][number][] = []
-    for (const entry of entries) {
-      this.#keys.set(entry.key, entry.modRevision)
-      if (before.get(entry.key) !== entry.modRevision) events.push({ key: entry.key, entry })
-      before.delete(entry.key)
+  async #relistRegularly(): Promise<void> {
+    const { clock, random, logger } = this.#deps
+    const { signal } = this.#stop
+    const { relistMs } = this.#options
+    while (Number.isFinite(relistMs) && !signal.aborted) {
+      await clock.sleep(relistMs * (0.5 + random.float()), signal).catch(() => undefined)
+      try {
+        if (!signal.aborted) await this.#heal(signal)
+      } catch (error) {
+        if (!signal.aborted) logger.warn({ error }, 'the metadata could not be listed')
+      }
     }
-    for (const key of before.keys()) events.push({ key, entry: undefined })
-    this.#apply({ revision, events })
+  }
+
+  /** Finds what differs from the store and goes on to differ, though nothing has come since. */
+  async #heal(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps
+    const suspects = this.#keys.differences(await this.#list())
+    if (suspects.length === 0) return
+    const before = new Map(suspects.map(({ key }) => [key, this.#keys.revisionOf(key)]))
+    await clock.sleep(this.#options.settleMs, signal)
+    for (let attempt = 0; attempt < HEAL_ATTEMPTS; attempt++) {
+      const list = await this.#list()
+      const lost = this.#keys
+        .differences(list)
+        .filter(({ key }) => before.has(key) && before.get(key) === this.#keys.revisionOf(key))
+      if (lost.length === 0) return
+      if (!this.#adopt(list)) continue
+      const keys = lost.slice(0, KEYS_LOGGED).map(({ key }) => key)
+      const fields = { lost: lost.length, keys, version: this.image.version }
+      logger.warn(fields, 'changes of the metadata had not arrived; they were read from a list')
+      return
+    }
+  }
+
+  /** @throws Error, and ends the following, when the store is not what it was */
+  async #list(): Promise<StoreList> {
+    const seen = this.image.version
+    const list = await this.#deps.store.list(ALL_KEYS)
+    if (list.revision >= seen && !this.#keys.contradicts(list)) return list
+    this.#staleReason ??=
+      `the metadata store fell back (it is at revision ${list.revision}, and this node has seen ` +
+      `${this.image.version}), as after a restore from a backup; restart the node`
+    const fields = { revision: list.revision, seen: this.image.version }
+    this.#deps.logger.error(fields, 'the metadata store fell back; the last image is kept')
+    this.#stop.abort()
+    throw new Error(this.#staleReason)
+  }
+
+  /** Brings the image to the list, as one change made of the differences; false when it is further. */
+  #adopt(list: StoreList): boolean {
+    if (list.revision < this.image.version) return false
+    this.#apply({ revision: list.revision, events: this.#keys.differences(list) })
+    return true
   }
 
   #apply(change: Change): void {
+    this.#keys.apply(change)
     this.#deps.onApply?.(change)
     const image = this.#builder.apply(change)
     for (const listener of this.#listeners) {

@@ -128,7 +128,8 @@ async function startMetadata(config: Config, deps: StandaloneDeps, lifecycle: Li
   await ensureCluster({ ...deps, store })
   const url = `http://${config.host}:${config.port}`
   await registerOnlyNode(store, NODE_ID, { url, rack: '' })
-  const metadata = new MetadataFollower({ ...deps, store })
+  // This store tells of every change: there is nothing to look for.
+  const metadata = new MetadataFollower({ ...deps, store }, { relistMs: Number.POSITIVE_INFINITY })
   lifecycle.started(() => metadata.close())
   await metadata.start()
   return { store, metadata }

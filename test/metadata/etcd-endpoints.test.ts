@@ -155,16 +155,16 @@ describe('EtcdEndpoints', () => {
 
 describe('a user of etcd', () => {
   /** Tokens are numbered; only the newest `valid` one opens. */
-  function setUpAuth(refuse: () => ReturnType<typeof answer>) {
+  function setUpAuth(refuse: Respond) {
     let given = 0
     let valid = 1
     const set = setUp(
-      async ({ path, headers }) => {
-        if (path === '/v3/auth/authenticate') {
+      async (call, signal) => {
+        if (call.path === '/v3/auth/authenticate') {
           given++
           return answer({ header: HEADER, token: `token-${given}` })
         }
-        return headers['authorization'] === `token-${valid}` ? fine() : refuse()
+        return call.headers['authorization'] === `token-${valid}` ? fine() : refuse(call, signal)
       },
       { user: true },
     )
@@ -191,6 +191,24 @@ describe('a user of etcd', () => {
     expire()
     const outcomes = await Promise.all([1, 2, 3].map(() => client.call(WRITE, ONCE)))
     expect(outcomes.every(({ succeeded }) => succeeded)).toBe(true)
+    expect(given()).toBe(2)
+  })
+
+  test('the refusal of an old token that comes late does not end the new one', async () => {
+    const refusals = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let calls = 0
+    const { client, given, expire, clock } = setUpAuth(async () => {
+      await refusals[calls++]?.promise
+      return invalid()
+    })
+    await client.call(WRITE, ONCE)
+    expire()
+    const [early, late] = [client.call(WRITE, ONCE), client.call(WRITE, ONCE)]
+    await clock.runFor(0)
+    refusals[0]?.resolve()
+    expect((await early).succeeded).toBe(true)
+    refusals[1]?.resolve()
+    expect((await late).succeeded).toBe(true)
     expect(given()).toBe(2)
   })
 
