@@ -1,5 +1,7 @@
 /** What etcd says when it does not do what was asked, and what is certain then. */
 
+import { ServiceError } from '../lib/service-error.ts'
+
 /** gRPC's status codes, of which the gateway tells. */
 const CODE = {
   unknown: 2,
@@ -62,10 +64,6 @@ export class EtcdError extends Error {
     }
   }
 
-  get isInvalid(): boolean {
-    return this.code === CODE.invalidArgument
-  }
-
   get isLeaseGone(): boolean {
     return this.code === CODE.notFound && this.message.includes('lease')
   }
@@ -92,6 +90,15 @@ export function etcdErrorOf(status: number, text: string): EtcdError {
     return new EtcdError(CODE.unknown, `HTTP status ${status}: ${text.slice(0, 200).trim()}`)
   }
   return new EtcdError(number, message)
+}
+
+/** A refusal in the words that callers know: certainly nothing was done. Other errors stay what they are. */
+export function serviceErrorOf(error: unknown): unknown {
+  if (!(error instanceof EtcdError)) return error
+  const detail = `etcd refused: ${error.message}`
+  return error.code === CODE.invalidArgument
+    ? new ServiceError('internal-error', detail, { committed: 'no', cause: error })
+    : new ServiceError('metadata-unavailable', detail, { cause: error })
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {

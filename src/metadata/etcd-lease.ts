@@ -1,6 +1,6 @@
 /** A lease of etcd's. Its id is text, as it exceeds what a number holds. */
 import type { EtcdEndpoints } from './etcd-endpoints.ts'
-import { EtcdError } from './etcd-error.ts'
+import { EtcdError, serviceErrorOf } from './etcd-error.ts'
 import { grantLeaseRequest, keepAliveRequest, revokeLeaseRequest } from './etcd-gateway.ts'
 import type { Lease } from './metadata-store.ts'
 
@@ -33,19 +33,29 @@ export class EtcdLease implements Lease {
   }
 
   /** @throws ServiceError `metadata-unavailable` when no member answered: the lease may live or not */
-  keepAlive(signal: AbortSignal): Promise<boolean> {
-    return this.#endpoints.call(keepAliveRequest(this.id), {
-      isRepeatable: true,
-      timeoutMs: this.#tryTimeoutMs,
-      signal,
-    })
+  async keepAlive(signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#endpoints.call(keepAliveRequest(this.id), {
+        isRepeatable: true,
+        timeoutMs: this.#tryTimeoutMs,
+        signal,
+      })
+    } catch (error) {
+      if (isGone(error)) return false
+      throw serviceErrorOf(error)
+    }
   }
 
+  /** @throws ServiceError as above */
   async revoke(): Promise<void> {
     try {
       await this.#endpoints.call(revokeLeaseRequest(this.id), { isRepeatable: true })
     } catch (error) {
-      if (!(error instanceof EtcdError && error.isLeaseGone)) throw error
+      if (!isGone(error)) throw serviceErrorOf(error)
     }
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof EtcdError && error.isLeaseGone
 }

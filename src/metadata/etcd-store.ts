@@ -3,10 +3,9 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import { assert } from '../lib/assert.ts'
-import { ServiceError } from '../lib/service-error.ts'
 import type { CallOptions } from './etcd-endpoints.ts'
 import { EtcdEndpoints } from './etcd-endpoints.ts'
-import { EtcdError } from './etcd-error.ts'
+import { EtcdError, serviceErrorOf } from './etcd-error.ts'
 import type { GatewayRequest } from './etcd-gateway.ts'
 import { EtcdKeys, getRequest, listRequest, transactRequest } from './etcd-gateway.ts'
 import type { EtcdHttp } from './etcd-http.ts'
@@ -91,7 +90,7 @@ export class EtcdStore implements MetadataStore {
         return await this.#listPages(prefix)
       } catch (error) {
         const isCompacted = error instanceof EtcdError && error.isCompacted
-        if (!isCompacted || attempt === LIST_ATTEMPTS) throw serviceError(error)
+        if (!isCompacted || attempt === LIST_ATTEMPTS) throw serviceErrorOf(error)
       }
     }
   }
@@ -108,7 +107,7 @@ export class EtcdStore implements MetadataStore {
       if (error instanceof EtcdError && error.isLeaseGone) {
         throw new LeaseGoneError('a lease of the transaction has ended', { cause: error })
       }
-      throw serviceError(error)
+      throw serviceErrorOf(error)
     }
   }
 
@@ -134,7 +133,7 @@ export class EtcdStore implements MetadataStore {
     try {
       return await EtcdLease.grant(this.#endpoints, ttlMs, this.#options.callTimeoutMs)
     } catch (error) {
-      throw serviceError(error)
+      throw serviceErrorOf(error)
     }
   }
 
@@ -167,7 +166,7 @@ export class EtcdStore implements MetadataStore {
     try {
       return await this.#endpoints.call(request, READ)
     } catch (error) {
-      throw serviceError(error)
+      throw serviceErrorOf(error)
     }
   }
 }
@@ -176,13 +175,4 @@ const READ: CallOptions = { isRepeatable: true }
 
 function checkPrefix(prefix: string): void {
   assert(prefix.startsWith('/'), 'a prefix of keys begins with a slash')
-}
-
-/** A refusal in the words that callers know: certainly nothing was written. */
-function serviceError(error: unknown): unknown {
-  if (!(error instanceof EtcdError)) return error
-  const detail = `etcd refused: ${error.message}`
-  return error.isInvalid
-    ? new ServiceError('internal-error', detail, { committed: 'no', cause: error })
-    : new ServiceError('metadata-unavailable', detail, { cause: error })
 }
