@@ -1,4 +1,4 @@
-/** Every setting of the program: its type, default, bounds and explanation, in one schema. */
+/** Every setting of the program: its type, default, bounds and explanation; one schema per role. */
 import type { Static, TSchema } from 'typebox'
 import { Type } from 'typebox'
 
@@ -7,7 +7,17 @@ const MIB = 1024 * KIB
 const GIB = 1024 * MIB
 
 /** How text becomes a value; names that end in Bytes or Ms take units. */
-export type Kind = 'text' | 'count' | 'size' | 'duration' | 'switch' | 'word' | 'origins' | 'hosts'
+export type Kind =
+  | 'text'
+  | 'secret'
+  | 'count'
+  | 'size'
+  | 'duration'
+  | 'switch'
+  | 'word'
+  | 'origins'
+  | 'hosts'
+  | 'urls'
 
 export interface Setting {
   readonly kind: Kind
@@ -20,21 +30,31 @@ export interface Setting {
 
 const text = (description: string, value: string) =>
   Type.String({ kind: 'text', description, default: value })
+/** A text that may be left out, and then is empty. */
+const optional = (description: string) => Type.String({ kind: 'text', description, default: '' })
+const secret = (description: string) => Type.String({ kind: 'secret', description, default: '' })
 const count = (description: string, value: number, minimum: number, maximum: number) =>
   Type.Integer({ kind: 'count', description, default: value, minimum, maximum })
 const size = (description: string, value: number, minimum: number, maximum: number) =>
   Type.Integer({ kind: 'size', description, default: value, minimum, maximum })
 const duration = (description: string, value: number, minimum: number, maximum: number) =>
   Type.Integer({ kind: 'duration', description, default: value, minimum, maximum })
+const on = (description: string, value: boolean) =>
+  Type.Boolean({ kind: 'switch', description, default: value })
 const word = <const T extends readonly string[]>(description: string, words: T, value: T[number]) =>
   Type.Unsafe<T[number]>({ type: 'string', kind: 'word', enum: words, description, default: value })
-const list = (kind: 'origins' | 'hosts', description: string) =>
+const list = (kind: 'origins' | 'hosts' | 'urls', description: string) =>
   Type.Array(Type.String(), { kind, description, default: [] })
 
-export const Config = Type.Object({
+const listening = (port: number) => ({
   host: text('Address to listen on.', '127.0.0.1'),
-  port: count('Port to listen on; 0 takes a free one.', 8080, 0, 65_535),
-  data: text('Folder of the data.', './data'),
+  port: count('Port to listen on; 0 takes a free one.', port, 0, 65_535),
+})
+
+const DATA = { data: text('Folder of the data.', './data') }
+
+/** Of whoever answers clients. */
+const publicHttp = (autoCreateTopics: boolean) => ({
   corsOrigin: list(
     'origins',
     'Origin whose pages may read and write; repeatable, * for every one.',
@@ -43,22 +63,29 @@ export const Config = Type.Object({
     'hosts',
     'Further name that Host may have while bound to loopback; repeatable.',
   ),
-  autoCreateTopics: Type.Boolean({
-    kind: 'switch',
-    description: 'Whether produce creates a topic that is not there.',
-    default: true,
-  }),
+  autoCreateTopics: on('Whether produce creates a topic that is not there.', autoCreateTopics),
   maxRequestBytes: size('Largest body, after inflating.', 16 * MIB, KIB, GIB),
   maxBodyMemoryBytes: size('Memory for all bodies in flight together.', 256 * MIB, MIB, 64 * GIB),
   maxConnections: count('Most connections at once.', 15_000, 1, 1_000_000),
   maxStreams: count('Most streams (server-sent events) at once.', 12_000, 1, 1_000_000),
   maxWaitingReads: count('Most reads that wait for records at once.', 10_000, 1, 1_000_000),
+})
+
+/** Of whoever keeps records. */
+const STORAGE = {
   memoryTailBytes: size('Memory for the newest records.', 128 * MIB, MIB, 64 * GIB),
   unwrittenBytes: size('Accepted bytes that may wait for their log file.', 64 * MIB, MIB, 64 * GIB),
   journalFileBytes: size('Size of one file of the journal.', 64 * MIB, 18 * MIB, GIB),
   journalBytes: size('Size of the journal at which producers wait.', 512 * MIB, 64 * MIB, 64 * GIB),
   minFreeBytes: size('Free disk space below which records are refused.', 96 * MIB, 0, 64 * GIB),
   checkpointIntervalMs: duration('Time between checkpoints.', 10_000, 100, 3_600_000),
+}
+
+const CLUSTER_SECRET = {
+  clusterSecret: secret('What the nodes of a cluster prove to each other that they know.'),
+}
+
+const RUNNING = {
   drainTimeoutMs: duration('Longest time to finish what is under way.', 15_000, 0, 3_600_000),
   logLevel: word(
     'Least important lines to log.',
@@ -70,14 +97,71 @@ export const Config = Type.Object({
     ['auto', 'json', 'text'],
     'auto',
   ),
+}
+
+/** One process that does everything. */
+export const Config = Type.Object({
+  ...listening(8080),
+  ...DATA,
+  ...publicHttp(true),
+  ...STORAGE,
+  ...RUNNING,
 })
 export type Config = Readonly<Static<typeof Config>>
-export type SettingName = keyof Config & string
 
-export const SETTINGS = Config.properties as unknown as Readonly<
-  Record<SettingName, Setting & TSchema>
->
-export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
+/** A node of a cluster that keeps records. */
+export const StorageConfig = Type.Object({
+  nodeId: count('Number of this node, its own in the cluster; from 1.', 0, 1, 1_000_000),
+  etcd: list('urls', 'etcd members that keep the metadata, as http://HOST:2379,...'),
+  etcdPrefix: text('Before every key, so that clusters can share an etcd.', '/curlew'),
+  etcdUser: optional('User of etcd, if it asks for one.'),
+  etcdPassword: secret('Password of that user.'),
+  ...CLUSTER_SECRET,
+  ...listening(9001),
+  advertise: optional(
+    'Where other nodes reach this one, as http://HOST:PORT; host and port if empty.',
+  ),
+  rack: optional(
+    'What fails together with this node; replicas go to different ones. The host name if empty.',
+  ),
+  ...DATA,
+  acceptEmptyData: on(
+    'Start although the data of this node are gone; it copies them again.',
+    false,
+  ),
+  leaseTtlMs: duration('Time after which a silent node counts as gone.', 10_000, 2_000, 600_000),
+  replicaLagMaxMs: duration('Time that a replica in sync may be behind.', 10_000, 500, 600_000),
+  ...STORAGE,
+  ...RUNNING,
+})
+export type StorageConfig = Readonly<Static<typeof StorageConfig>>
+
+/** A node of a cluster that answers clients. */
+export const FrontConfig = Type.Object({
+  storage: list('urls', 'Storage nodes to begin with, as http://HOST:9001,...'),
+  ...CLUSTER_SECRET,
+  ...listening(8080),
+  ...publicHttp(false),
+  ...RUNNING,
+})
+export type FrontConfig = Readonly<Static<typeof FrontConfig>>
+
+export interface Configs {
+  readonly standalone: Config
+  readonly storage: StorageConfig
+  readonly front: FrontConfig
+}
+export type Role = keyof Configs
+
+type Settings = Readonly<Record<string, Setting & TSchema>>
+
+/** What each role can be told, by camelCase name. */
+export const SETTINGS: Readonly<Record<Role, Settings>> = {
+  standalone: Config.properties as unknown as Settings,
+  storage: StorageConfig.properties as unknown as Settings,
+  front: FrontConfig.properties as unknown as Settings,
+}
+export const ROLES = Object.keys(SETTINGS) as Role[]
 
 export const ENV_PREFIX = 'CURLEW_'
 export const CONFIG_FILE_FLAG = 'config'

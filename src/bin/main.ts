@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { argv, env, exit, stderr, stdout } from 'node:process'
 import { loadConfig } from '../config/load-config.ts'
 import { ConfigError } from '../config/setting-value.ts'
+import type { Configs, Role } from '../config.ts'
 import { VERSION } from '../lib/version.ts'
 import type { CommandLine } from './command-line.ts'
 import { parseCommandLine } from './command-line.ts'
@@ -13,9 +14,16 @@ import { explainFailure } from './start-failure.ts'
 const USAGE = 2
 const FAILURE = 1
 
+/** Loaded only when needed, so that help and mistakes are told at once. */
+const RUN: { readonly [R in Role]: (config: Configs[R]) => Promise<never> } = {
+  standalone: async (config) => await (await import('./run-standalone.ts')).runStandalone(config),
+  storage: async (config) => await (await import('./run-storage.ts')).runStorage(config),
+  front: async (config) => await (await import('./run-front.ts')).runFront(config),
+}
+
 export async function main(): Promise<void> {
   try {
-    await run(parseCommandLine(argv.slice(2)))
+    await dispatch(parseCommandLine(argv.slice(2)))
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     stderr.write(`curlew: ${error.message}\n`)
@@ -23,28 +31,30 @@ export async function main(): Promise<void> {
   }
 }
 
-async function run({ command, args }: CommandLine): Promise<void> {
-  switch (command) {
+async function dispatch(line: CommandLine): Promise<void> {
+  switch (line.command) {
     case 'help':
-      stdout.write(helpText())
+      stdout.write(helpText(line.role))
       return
     case 'version':
       stdout.write(`${VERSION}\n`)
       return
-    case 'standalone':
-      await standalone(args)
+    case 'run':
+      await run(line.role, line.args)
       return
-    default:
-      await (await import('./offline-commands.ts')).runOffline(command, args)
+    case 'tool':
+      await (await import('./offline-commands.ts')).runOffline(line.tool, line.args)
   }
 }
 
-async function standalone(args: readonly string[]): Promise<void> {
-  const config = loadConfig({ args, env, readTextFile: (path) => readFileSync(path, 'utf8') })
+async function run<R extends Role>(role: R, args: readonly string[]): Promise<void> {
+  const config = loadConfig(role, {
+    args,
+    env,
+    readTextFile: (path) => readFileSync(path, 'utf8'),
+  })
   try {
-    // Loaded only here, so that help and mistakes are told at once.
-    const { runStandalone } = await import('./run-standalone.ts')
-    await runStandalone(config)
+    await RUN[role](config)
   } catch (error) {
     const reason = explainFailure(error, config)
     if (reason === undefined) throw error

@@ -1,5 +1,5 @@
 /** Says in one line why the program cannot start, where the reason lies outside of it. */
-import type { Config } from '../config.ts'
+import type { Configs, Role } from '../config.ts'
 
 /** Errors whose message is meant for whoever starts the program. */
 const SAID_IN_WORDS: ReadonlySet<string> = new Set([
@@ -9,7 +9,9 @@ const SAID_IN_WORDS: ReadonlySet<string> = new Set([
 ])
 
 /** Undefined for what only a stack trace explains. */
-export function explainFailure(error: unknown, { host, port, data }: Config): string | undefined {
+export function explainFailure(error: unknown, config: Configs[Role]): string | undefined {
+  const { host, port } = config
+  const data = 'data' in config ? config.data : ''
   if (!(error instanceof Error)) return undefined
   if (SAID_IN_WORDS.has(error.name)) return error.message
   const { code, syscall } = error as NodeJS.ErrnoException

@@ -1,20 +1,17 @@
 /** Puts the settings together from flags, environment and file; what nobody knows is an error. */
 import { parseArgs } from 'node:util'
-import type { Config, SettingName } from '../config.ts'
+import type { Configs, Role, Setting } from '../config.ts'
 import {
   CONFIG_FILE_ENV,
   CONFIG_FILE_FLAG,
   ENV_PREFIX,
   envOf,
   flagOf,
-  SETTING_NAMES,
+  ROLES,
   SETTINGS,
 } from '../config.ts'
 import { nearestName } from '../lib/nearest-name.ts'
 import { ConfigError, parseSetting } from './setting-value.ts'
-
-const BY_FLAG = new Map(SETTING_NAMES.map((name) => [flagOf(name), name]))
-const BY_ENV = new Map(SETTING_NAMES.map((name) => [envOf(name), name]))
 
 export interface ConfigSources {
   /** Arguments after the command. */
@@ -28,22 +25,30 @@ export interface ConfigSources {
  * A flag wins over the environment, which wins over the file, which wins over the default.
  * @throws ConfigError naming the flag, variable or member at fault
  */
-export function loadConfig({ args, env, readTextFile }: ConfigSources): Config {
+export function loadConfig<R extends Role>(
+  role: R,
+  { args, env, readTextFile }: ConfigSources,
+): Configs[R] {
+  const settings = SETTINGS[role]
+  const names = Object.keys(settings)
   const values: Record<string, unknown> = {}
-  for (const name of SETTING_NAMES) values[name] = SETTINGS[name].default
-  const flags = readFlags(args)
-  const fromEnv = readEnvironment(env)
+  for (const name of names) values[name] = settings[name]?.default
+  const flags = readFlags(settings, args)
+  const fromEnv = readEnvironment(role, env)
   const file = flags.file ?? env[CONFIG_FILE_ENV]
-  if (file !== undefined) Object.assign(values, readFile(file, readTextFile))
-  return Object.assign(values, fromEnv, flags.values) as Config
+  if (file !== undefined) Object.assign(values, readFile(settings, file, readTextFile))
+  return Object.assign(values, fromEnv, flags.values) as unknown as Configs[R]
 }
 
-function readFlags(args: readonly string[]) {
+type Settings = Readonly<Record<string, Setting>>
+
+function readFlags(settings: Settings, args: readonly string[]) {
+  const byFlag = new Map(Object.keys(settings).map((name) => [flagOf(name), name]))
   const options = Object.fromEntries([
     [CONFIG_FILE_FLAG, { type: 'string' as const }],
-    ...[...BY_FLAG].map(([flag, name]) => [
+    ...[...byFlag].map(([flag, name]) => [
       flag,
-      { type: SETTINGS[name].kind === 'switch' ? ('boolean' as const) : ('string' as const) },
+      { type: settings[name]?.kind === 'switch' ? ('boolean' as const) : ('string' as const) },
     ]),
   ])
   const { tokens } = parseArgs({
@@ -52,7 +57,7 @@ function readFlags(args: readonly string[]) {
     strict: false,
     tokens: true,
   })
-  const texts = new Map<SettingName, string[]>()
+  const texts = new Map<string, string[]>()
   let file: string | undefined
   for (const token of tokens) {
     if (token.kind === 'positional') throw new ConfigError(`unexpected word: ${token.value}`)
@@ -61,11 +66,13 @@ function readFlags(args: readonly string[]) {
       file = token.value
       continue
     }
-    const { name, value } = readFlag(token)
+    const { name, value } = readFlag(settings, byFlag, token)
     texts.set(name, [...(texts.get(name) ?? []), value])
   }
   const values: Record<string, unknown> = {}
-  for (const [name, given] of texts) values[name] = parseSetting(name, given, `--${flagOf(name)}`)
+  for (const [name, given] of texts) {
+    values[name] = parseSetting(settings[name] as Setting, given, `--${flagOf(name)}`)
+  }
   return { values, file }
 }
 
@@ -75,14 +82,18 @@ interface OptionToken {
   readonly value: string | undefined
 }
 
-function readFlag({ name: given, rawName, value }: OptionToken) {
-  const negative = given.startsWith('no-') && !BY_FLAG.has(given)
+function readFlag(
+  settings: Settings,
+  byFlag: ReadonlyMap<string, string>,
+  { name: given, rawName, value }: OptionToken,
+) {
+  const negative = given.startsWith('no-') && !byFlag.has(given)
   const flag = negative ? given.slice('no-'.length) : given
-  const name = BY_FLAG.get(flag)
+  const name = byFlag.get(flag)
   if (name === undefined || !rawName.startsWith('--')) {
-    throw new ConfigError(`unknown flag ${rawName}${hint(given, [...BY_FLAG.keys()], '--')}`)
+    throw new ConfigError(`unknown flag ${rawName}${hint(given, [...byFlag.keys()], '--')}`)
   }
-  const isSwitch = SETTINGS[name].kind === 'switch'
+  const isSwitch = settings[name]?.kind === 'switch'
   if (negative && (!isSwitch || value !== undefined)) {
     throw new ConfigError(`${rawName} is not possible`)
   }
@@ -90,24 +101,34 @@ function readFlag({ name: given, rawName, value }: OptionToken) {
   return { name, value: value ?? String(!negative) }
 }
 
-function readEnvironment(env: ConfigSources['env']): Record<string, unknown> {
+/** Variables of other roles are let pass: one environment may serve them all. */
+function readEnvironment(role: Role, env: ConfigSources['env']): Record<string, unknown> {
+  const settings = SETTINGS[role]
+  const byEnv = new Map(Object.keys(settings).map((name) => [envOf(name), name]))
+  const others = new Set(ROLES.flatMap((other) => Object.keys(SETTINGS[other])).map(envOf))
   const values: Record<string, unknown> = {}
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith(ENV_PREFIX) || variable === CONFIG_FILE_ENV) continue
     if (value === undefined) continue
-    const name = BY_ENV.get(variable)
+    const name = byEnv.get(variable)
     if (name === undefined) {
+      if (others.has(variable)) continue
       throw new ConfigError(
-        `unknown environment variable ${variable}${hint(variable, [...BY_ENV.keys()])}`,
+        `unknown environment variable ${variable}${hint(variable, [...byEnv.keys()])}`,
       )
     }
-    const isList = Array.isArray(SETTINGS[name].default)
-    values[name] = parseSetting(name, isList ? value.split(',').filter(Boolean) : [value], variable)
+    const setting = settings[name] as Setting
+    const given = Array.isArray(setting.default) ? value.split(',').filter(Boolean) : [value]
+    values[name] = parseSetting(setting, given, variable)
   }
   return values
 }
 
-function readFile(path: string, readTextFile: (path: string) => string): Record<string, unknown> {
+function readFile(
+  settings: Settings,
+  path: string,
+  readTextFile: (path: string) => string,
+): Record<string, unknown> {
   let members: unknown
   try {
     members = JSON.parse(readTextFile(path))
@@ -119,17 +140,15 @@ function readFile(path: string, readTextFile: (path: string) => string): Record<
   }
   const values: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(members)) {
-    if (!isSetting(name)) {
-      throw new ConfigError(`unknown setting ${name} in ${path}${hint(name, SETTING_NAMES)}`)
+    const setting = Object.hasOwn(settings, name) ? settings[name] : undefined
+    if (setting === undefined) {
+      const near = hint(name, Object.keys(settings))
+      throw new ConfigError(`unknown setting ${name} in ${path}${near}`)
     }
     const given = Array.isArray(value) ? value : [value]
-    values[name] = parseSetting(name, given.map(String), `${name} in ${path}`)
+    values[name] = parseSetting(setting, given.map(String), `${name} in ${path}`)
   }
   return values
-}
-
-function isSetting(name: string): name is SettingName {
-  return Object.hasOwn(SETTINGS, name)
 }
 
 function hint(name: string, known: readonly string[], prefix = ''): string {

@@ -1,6 +1,5 @@
 /** How the text of a setting becomes its value, and what is said when it does not. */
-import type { Kind, Setting, SettingName } from '../config.ts'
-import { SETTINGS } from '../config.ts'
+import type { Kind, Setting } from '../config.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../lib/quantity.ts'
 
 /** A mistake of whoever starts the program; its message is all that they need. */
@@ -13,14 +12,17 @@ export class ConfigError extends Error {
  * @param where how the user knows the setting
  * @throws ConfigError
  */
-export function parseSetting(name: SettingName, given: readonly string[], where: string): unknown {
-  const setting = SETTINGS[name]
+export function parseSetting(setting: Setting, given: readonly string[], where: string): unknown {
   if (setting.kind === 'origins') return given.map((value) => parseOrigin(value, where))
   if (setting.kind === 'hosts') return given.map((value) => parseHost(value, where))
+  if (setting.kind === 'urls') {
+    return given.flatMap((value) => value.split(',')).map((value) => parseNodeUrl(value, where))
+  }
   // Said twice on the command line, the last one counts, so that a script can be overruled.
   const value = given.at(-1) ?? ''
   switch (setting.kind) {
     case 'text':
+    case 'secret':
       if (value === '') throw new ConfigError(`${where} must not be empty`)
       return value
     case 'word':
@@ -66,6 +68,12 @@ function parseOrigin(value: string, where: string): string {
   throw new ConfigError(
     `${where} must be an origin such as https://app.example, or *, not ${value}`,
   )
+}
+
+function parseNodeUrl(value: string, where: string): string {
+  const origin = URL.canParse(value) ? new URL(value).origin : 'null'
+  if (/^https?:/.test(origin) && value.replace(/\/$/, '').toLowerCase() === origin) return origin
+  throw new ConfigError(`${where} must be like http://host:port, not ${value}`)
 }
 
 function parseHost(value: string, where: string): string {

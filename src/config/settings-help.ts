@@ -1,14 +1,14 @@
 /** The settings as `--help` shows them. */
-import type { Kind, Setting, SettingName } from '../config.ts'
-import { CONFIG_FILE_FLAG, flagOf, SETTING_NAMES, SETTINGS } from '../config.ts'
+import type { Kind, Role, Setting } from '../config.ts'
+import { CONFIG_FILE_FLAG, flagOf, SETTINGS } from '../config.ts'
 import { NUMBERS } from './setting-value.ts'
 
-/** One line for every setting, for `--help`. */
-export function describeSettings(): string {
-  const lines = SETTING_NAMES.map((name): [string, string] => {
-    const setting = SETTINGS[name]
-    return [`--${flagOf(name)}${placeholder(setting)}`, `${setting.description}${defaultOf(name)}`]
-  })
+/** One line for every setting of a role, for `--help`. */
+export function describeSettings(role: Role): string {
+  const lines = Object.entries(SETTINGS[role]).map(([name, setting]): [string, string] => [
+    `--${flagOf(name)}${placeholder(setting)}`,
+    `${setting.description}${defaultOf(name, setting)}`,
+  ])
   lines.push([
     `--${CONFIG_FILE_FLAG} FILE`,
     'JSON file with these settings by their camelCase names.',
@@ -26,16 +26,19 @@ function placeholder({ kind }: Setting): string {
     word: ' WORD',
     origins: ' ORIGIN',
     hosts: ' HOST',
+    urls: ' URLS',
+    secret: ' TEXT',
   }
   return words[kind] ?? ''
 }
 
-function defaultOf(name: SettingName): string {
-  const setting = SETTINGS[name]
+function defaultOf(name: string, setting: Setting): string {
   const { default: value, kind } = setting
   const words = setting.enum === undefined ? '' : ` One of ${setting.enum.join(', ')}.`
-  if (Array.isArray(value)) return words
-  if (kind === 'switch') return ` On by default; --no-${flagOf(name)} turns it off.`
+  if (Array.isArray(value) || value === '' || value === 0) return words
+  if (kind === 'switch') {
+    return value === true ? ` On by default; --no-${flagOf(name)} turns it off.` : ''
+  }
   const shown = typeof value === 'number' ? (NUMBERS[kind]?.format(value) ?? value) : value
   return `${words} [${String(shown)}]`
 }

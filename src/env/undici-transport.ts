@@ -35,7 +35,7 @@ interface Peer {
   underWay: number
 }
 
-const CONNECTIONS: Readonly<Record<Lane, number>> = { append: 8, fetch: 256, control: 8 }
+const CONNECTIONS: Readonly<Record<Lane, number>> = { append: 64, fetch: 256, control: 8 }
 const MAX_WAITING = 4096
 const CONNECT_TIMEOUT_MS = 5_000
 /** Below the receiving side's, which would otherwise close a connection just as it is used. */

@@ -16,7 +16,7 @@ const DOCUMENTS = [
 /** Names and texts of the documents. `dataDirectory` is used for a node that lives only meanwhile. */
 export async function publicDocuments(dataDirectory: string): Promise<[string, string][]> {
   const args = [`--data=${dataDirectory}`, '--port=0', '--journal-file-bytes=18MiB']
-  const config = loadConfig({ args, env: {}, readTextFile: () => '' })
+  const config = loadConfig('standalone', { args, env: {}, readTextFile: () => '' })
   const { promise: failure, reject } = Promise.withResolvers<never>()
   const node = await StandaloneNode.start(config, {
     clock: new SystemClock(),

@@ -11,14 +11,15 @@ import type { Random } from '../env/random.ts'
 import { Front } from '../front/front.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
 import type { App } from '../http/app.ts'
-import type { PublicAppOptions } from '../http/public/public-app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
 import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.ts'
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
 import { readIdentity } from '../storage/node-identity.ts'
+import { drained } from './drained.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { publicAppOptions } from './public-app-options.ts'
 import { measureStorage } from './storage-metrics.ts'
 
 export interface StandaloneDeps {
@@ -33,7 +34,6 @@ export interface StandaloneDeps {
 
 /** The only node there is. */
 const NODE_ID = 1
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
 
 export class StandaloneNode {
   readonly #front: Front
@@ -65,11 +65,7 @@ export class StandaloneNode {
   /** Takes no new work and finishes what is under way, until the signal aborts. */
   async drain(signal: AbortSignal): Promise<void> {
     this.#lifecycle.isDraining = true
-    const { promise: aborted, resolve } = Promise.withResolvers<void>()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    if (signal.aborted) resolve()
-    const finished = Promise.all([this.#front.drain(), this.#app.whenIdle()])
-    await Promise.race([finished, aborted])
+    await drained([this.#front.drain(), this.#app.whenIdle()], signal)
   }
 
   async stop(): Promise<void> {
@@ -106,7 +102,7 @@ async function start(
       // A full disk or a damaged partition does not count: the rest can still be served.
       notReady: () => (lifecycle.isDraining ? ['the node is shutting down'] : []),
     },
-    appOptions(config),
+    publicAppOptions(config),
   )
   lifecycle.started(async () => {
     front.close()
@@ -150,16 +146,4 @@ function startStorage(config: Config, deps: StandaloneDeps, metadata: MetadataFo
       journal: { fileBytes: config.journalFileBytes },
     },
   )
-}
-
-function appOptions(config: Config): PublicAppOptions {
-  return {
-    corsOrigins: config.corsOrigin,
-    allowedHosts: config.allowedHost,
-    loopback: LOOPBACK.test(config.host),
-    maxConnections: config.maxConnections,
-    maxStreams: config.maxStreams,
-    maxRequestBytes: config.maxRequestBytes,
-    maxBodyMemoryBytes: config.maxBodyMemoryBytes,
-  }
 }

@@ -6,18 +6,21 @@ import { loadConfig } from '../../src/config/load-config.ts'
 
 describe('the command', () => {
   test.each([
-    [[], 'standalone', []],
-    [['--port=1'], 'standalone', ['--port=1']],
-    [['standalone', '--port', '1'], 'standalone', ['--port', '1']],
-    [['dump', 'data/journal/1'], 'dump', ['data/journal/1']],
-    [['repair', 'data', '--apply'], 'repair', ['data', '--apply']],
-    [['--help'], 'help', []],
-    [['standalone', '-h'], 'help', []],
-    [['help'], 'help', []],
-    [['--version'], 'version', []],
-    [['version'], 'version', []],
-  ])('%j is %s %j', (words, command, args) => {
-    expect(parseCommandLine(words)).toEqual({ command, args })
+    [[], { command: 'run', role: 'standalone', args: [] }],
+    [['--port=1'], { command: 'run', role: 'standalone', args: ['--port=1'] }],
+    [['standalone', '--port', '1'], { command: 'run', role: 'standalone', args: ['--port', '1'] }],
+    [['storage', '--node-id=1'], { command: 'run', role: 'storage', args: ['--node-id=1'] }],
+    [['front'], { command: 'run', role: 'front', args: [] }],
+    [['dump', 'data/journal/1'], { command: 'tool', tool: 'dump', args: ['data/journal/1'] }],
+    [['repair', 'data', '--apply'], { command: 'tool', tool: 'repair', args: ['data', '--apply'] }],
+    [['--help'], { command: 'help', role: 'standalone' }],
+    [['standalone', '-h'], { command: 'help', role: 'standalone' }],
+    [['storage', '--help'], { command: 'help', role: 'storage' }],
+    [['help'], { command: 'help', role: 'standalone' }],
+    [['--version'], { command: 'version' }],
+    [['version'], { command: 'version' }],
+  ])('%j is %j', (words, line) => {
+    expect(parseCommandLine(words)).toEqual(line)
   })
 
   test('a misspelt one is named, with the one that was meant', () => {
@@ -29,7 +32,11 @@ describe('the command', () => {
 })
 
 describe('a start that fails', () => {
-  const config = loadConfig({ args: ['--port=81', '--data=/d'], env: {}, readTextFile: () => '' })
+  const config = loadConfig('standalone', {
+    args: ['--port=81', '--data=/d'],
+    env: {},
+    readTextFile: () => '',
+  })
   const systemError = (code: string, syscall: string) =>
     Object.assign(new Error(`${code}: ${syscall}`), { code, syscall })
 

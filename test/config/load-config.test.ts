@@ -17,7 +17,7 @@ function load(
     if (text === undefined) throw new Error('no such file')
     return text
   }
-  return loadConfig({ args, env, readTextFile })
+  return loadConfig('standalone', { args, env, readTextFile })
 }
 
 describe('values', () => {

@@ -58,7 +58,10 @@ class Chaos {
         member.handle.faults.away = !this.#dead.has(member.id) && float() < 0.5
         break
       case 5:
-        Object.assign(member.handle.faults, { answerLoss: float() * 0.4, latencyMs: between(1, 2_000) })
+        Object.assign(member.handle.faults, {
+          answerLoss: float() * 0.4,
+          latencyMs: between(1, 2_000),
+        })
         break
       case 6:
         member.handle.faults.watchDelayMs = between(0, 3_000)
@@ -134,7 +137,9 @@ test('one leader per epoch, epochs rise, and in the end everything is led again'
     expect(world.violations).toEqual([])
     expect([...world.members.values()].flatMap(({ fatal }) => fatal)).toEqual([])
     expect(NODES).toContain(world.controller)
-    expect(NODES.map((id) => world.store.get(nodeKey(id)) !== undefined)).toEqual(NODES.map(() => true))
+    expect(NODES.map((id) => world.store.get(nodeKey(id)) !== undefined)).toEqual(
+      NODES.map(() => true),
+    )
     for (let p = 0; p < PARTITIONS; p++) {
       const { leader, isr, elr } = world.state(topicId, p)
       // Without anybody who holds all that was committed there is nobody to elect.

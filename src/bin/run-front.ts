@@ -1,0 +1,50 @@
+/** `curlew front`: a node of a cluster that answers clients. */
+import { stdout } from 'node:process'
+import { ConfigError } from '../config/setting-value.ts'
+import type { FrontConfig } from '../config.ts'
+import { PromMetrics } from '../env/prom-metrics.ts'
+import { SystemRandom } from '../env/system-random.ts'
+import { UndiciTransport } from '../env/undici-transport.ts'
+import { VERSION } from '../lib/version.ts'
+import { FrontNode } from '../nodes/front-node.ts'
+import { ProcessLife, reachable } from './process-life.ts'
+
+/** Ends the process. Rejects when the node cannot start. */
+export async function runFront(config: FrontConfig): Promise<never> {
+  check(config)
+  const life = new ProcessLife(config)
+  const { clock, logger } = life
+  const transport = new UndiciTransport()
+  const deps = { clock, logger, transport, random: new SystemRandom(), metrics: new PromMetrics() }
+  const node = await life.starting(FrontNode.start(config, deps, life.stopping))
+  const url = reachable(node.url)
+  if (life.asText) stdout.write(startBlock(url, config))
+  logger.info({ url, storage: config.storage, version: VERSION }, 'listening')
+  return await life.until({
+    drain: (signal) => node.drain(signal),
+    stop: async () => {
+      await node.stop()
+      await transport.close()
+    },
+  })
+}
+
+function check({ storage, clusterSecret }: FrontConfig): void {
+  if (storage.length === 0) {
+    throw new ConfigError('--storage is missing: at least one storage node to begin with')
+  }
+  if (clusterSecret === '') {
+    throw new ConfigError('CURLEW_CLUSTER_SECRET is missing: the same for all nodes of the cluster')
+  }
+}
+
+function startBlock(url: string, config: FrontConfig): string {
+  return `
+  Curlew ${VERSION}, front
+
+  Listening   ${url}
+  Reference   ${url}/docs
+  Storage     ${config.storage.join(', ')}
+
+`
+}
