@@ -16,6 +16,7 @@ export interface Stoppable {
 }
 
 const FAILURE = 1
+const ALIVE_MS = 3_600_000
 
 export class ProcessLife {
   readonly clock: Clock = new SystemClock()
@@ -43,6 +44,8 @@ export class ProcessLife {
     const stopping = new AbortController()
     this.stopping = stopping.signal
     this.#whenStopping = promise
+    // Waiting for a store or a node that is away keeps nothing else open.
+    setInterval(() => undefined, ALIVE_MS)
     this.#onSignals((signal) => {
       resolve(signal)
       stopping.abort(new Error(`the process got ${signal}`))
