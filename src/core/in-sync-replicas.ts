@@ -52,6 +52,7 @@ const NOWHERE = -1
 export class InSyncReplicas {
   readonly #nodeId: number
   readonly #lagMaxMs: number
+  readonly #peers: Peers
   readonly #sinceMs: number
   readonly #followers = new Map<number, Follower>()
   #assignment: Assignment
@@ -59,10 +60,11 @@ export class InSyncReplicas {
 
   /** `lagMaxMs`: how long a follower may be behind before it counts as out of sync. */
   constructor(
-    options: { readonly nodeId: number; readonly lagMaxMs: number },
+    options: { readonly nodeId: number; readonly lagMaxMs: number; readonly peers: Peers },
     assignment: Assignment,
     nowMs: number,
   ) {
+    this.#peers = options.peers
     this.#nodeId = options.nodeId
     this.#lagMaxMs = options.lagMaxMs
     this.#assignment = assignment
@@ -125,6 +127,15 @@ export class InSyncReplicas {
     })
   }
 
+  /** There are records to copy behind `leaderEnd`: who had all until now had it as late as it was seen. */
+  endMoves(leaderEnd: number): void {
+    for (const [nodeId, follower] of this.#followers) {
+      if (follower.fetchOffset < leaderEnd) continue
+      const caughtUpMs = Math.max(follower.caughtUpMs, this.#peers.seenMs(nodeId))
+      this.#followers.set(nodeId, { ...follower, caughtUpMs })
+    }
+  }
+
   /** Up to where all that must have the records have them for good; never below `current`. */
   highWatermark(current: number, ownDurableEnd: number): number {
     // As long as others may be elected for what they hold, they must hold all that is committed.
@@ -147,7 +158,6 @@ export class InSyncReplicas {
       readonly epochStart: number
       readonly leaderEnd: number
     },
-    peers: Peers,
     nowMs: number,
   ): IsrProposal | undefined {
     if (this.#pending !== undefined) return undefined
@@ -155,13 +165,13 @@ export class InSyncReplicas {
     const added: { nodeId: number; incarnation: number }[] = []
     const next = replicas.filter((nodeId) => {
       if (nodeId === this.#nodeId) return true
-      if (isr.includes(nodeId)) return this.#isInSync(nodeId, bounds.leaderEnd, peers, nowMs)
+      if (isr.includes(nodeId)) return this.#isInSync(nodeId, bounds.leaderEnd, nowMs)
       const follower = this.#followers.get(nodeId)
       const mayJoin =
         follower !== undefined &&
         follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart) &&
-        peers.incarnationOf(nodeId) === follower.incarnation &&
-        nowMs - peers.seenMs(nodeId) <= this.#lagMaxMs
+        this.#peers.incarnationOf(nodeId) === follower.incarnation &&
+        nowMs - this.#peers.seenMs(nodeId) <= this.#lagMaxMs
       if (mayJoin) added.push({ nodeId, incarnation: follower.incarnation })
       return mayJoin
     })
@@ -180,16 +190,16 @@ export class InSyncReplicas {
     if (this.#pending === proposal) this.#pending = undefined
   }
 
-  #isInSync(nodeId: number, leaderEnd: number, peers: Peers, nowMs: number): boolean {
+  #isInSync(nodeId: number, leaderEnd: number, nowMs: number): boolean {
     const follower = this.#followers.get(nodeId)
-    const incarnation = peers.incarnationOf(nodeId)
+    const incarnation = this.#peers.incarnationOf(nodeId)
     if (incarnation === undefined) return false
     if (follower === undefined) return nowMs - this.#sinceMs <= this.#lagMaxMs
     // Restarted: what it reported in its earlier life no longer counts.
     if (follower.incarnation !== incarnation) return false
     const caughtUpMs =
       follower.fetchOffset >= leaderEnd
-        ? Math.max(follower.caughtUpMs, peers.seenMs(nodeId))
+        ? Math.max(follower.caughtUpMs, this.#peers.seenMs(nodeId))
         : follower.caughtUpMs
     return nowMs - Math.max(caughtUpMs, this.#sinceMs) <= this.#lagMaxMs
   }

@@ -2,7 +2,6 @@
  * What a storage node does as one of several, for as long as it is registered: serves its followers,
  * copies its leaders, and writes changes of its in-sync replicas.
  */
-import type { Peers } from '../core/in-sync-replicas.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
@@ -52,11 +51,12 @@ export class ClusterPart {
       find: ({ topicId, partition }) => find(topicId, partition),
     })
     this.#fetchers = new ReplicaFetchers(deps, options)
-    const peers: Peers = {
-      incarnationOf: (nodeId) => metadata.image.nodes.get(nodeId)?.incarnation,
-      seenMs: (nodeId) => this.#sessions.seenMs(nodeId),
-    }
-    this.#isrChanges = new IsrChanges({ ...deps, peers }, options)
+    this.#isrChanges = new IsrChanges(deps, options)
+  }
+
+  /** When the node last asked for records, on the monotonic clock; -Infinity for never. */
+  seenMs(nodeId: number): number {
+    return this.#sessions.seenMs(nodeId)
   }
 
   /** A follower asks for records. */

@@ -26,7 +26,7 @@ export interface HostingDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly storage: LogManager
-  readonly replica: Pick<ReplicaDeps, 'lagMaxMs' | 'isFresh' | 'onOutsider'>
+  readonly replica: Pick<ReplicaDeps, 'lagMaxMs' | 'peers' | 'isFresh' | 'onOutsider'>
   /** The role of a replica may have changed. */
   readonly onRole: (replica: Replica) => void
 }

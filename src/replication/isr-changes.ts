@@ -5,7 +5,7 @@
  */
 
 import { withIsr } from '../core/election.ts'
-import type { IsrProposal, Peers } from '../core/in-sync-replicas.ts'
+import type { IsrProposal } from '../core/in-sync-replicas.ts'
 import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import { ServiceError } from '../lib/service-error.ts'
@@ -22,7 +22,6 @@ export interface IsrChangesDeps {
   readonly metadata: MetadataView
   readonly clock: Clock
   readonly logger: Logger
-  readonly peers: Peers
   readonly replicas: () => Iterable<Replica>
 }
 
@@ -36,6 +35,7 @@ interface Change {
   readonly replica: Replica
   readonly tenure: LeaderTenure
   readonly proposal: IsrProposal
+  readonly before: readonly number[]
 }
 
 const CONCURRENT = 8
@@ -70,10 +70,10 @@ export class IsrChanges {
       leaderEnd: log.durableEnd,
     }
     const nowMs = this.#deps.clock.monotonicMs()
-    const proposal = tenure.inSync.due(bounds, this.#deps.peers, nowMs)
+    const proposal = tenure.inSync.due(bounds, nowMs)
     if (proposal === undefined) return
     tenure.inSync.propose(proposal)
-    this.#queue.push({ replica, tenure, proposal })
+    this.#queue.push({ replica, tenure, proposal, before: tenure.inSync.assignment.isr })
     if (this.#writers.size >= CONCURRENT) return
     const writer = this.#drain().finally(() => this.#writers.delete(writer))
     this.#writers.add(writer)
@@ -160,11 +160,10 @@ export class IsrChanges {
     return this.#deps.metadata.image.topicsById.get(topicId)?.partitions[partition]
   }
 
-  #tell({ replica, tenure, proposal }: Change): void {
+  #tell({ replica, proposal, before }: Change): void {
     const { topicName, partition } = replica.log.identity
-    const { isr } = tenure.inSync.assignment
     this.#deps.logger.info(
-      { topic: topicName, partition, from: isr, to: proposal.isr },
+      { topic: topicName, partition, from: before, to: proposal.isr },
       'the in-sync replicas change',
     )
   }

@@ -3,7 +3,7 @@
  * moves the high watermark, and settles what waits for it.
  */
 
-import type { Assignment, FollowerFetch } from '../core/in-sync-replicas.ts'
+import type { Assignment, FollowerFetch, Peers } from '../core/in-sync-replicas.ts'
 import { InSyncReplicas } from '../core/in-sync-replicas.ts'
 import {
   batchBaseOffset,
@@ -34,6 +34,7 @@ export interface LeaderTenureDeps {
   readonly appender: LogAppender
   readonly nodeId: number
   readonly lagMaxMs: number
+  readonly peers: Peers
   /** Whether the node can still be sure that nobody else was elected; needed where one copy is enough. */
   readonly isFresh: () => boolean
   /** The high watermark of the log has moved. */
@@ -48,20 +49,22 @@ export class LeaderTenure {
   readonly epochStart: number
   readonly #deps: LeaderTenureDeps
   readonly #appendEpoch: number
+  #leaderEnd: number
   readonly #durableAcks = new PendingAcks()
   readonly #committedAcks = new PendingAcks()
   #term: LeaderTerm
 
   constructor(deps: LeaderTenureDeps, term: LeaderTerm, nowMs: number) {
-    const { log, appender, nodeId, lagMaxMs } = deps
+    const { log, appender, nodeId, lagMaxMs, peers } = deps
     this.#deps = deps
     this.#term = term
-    this.inSync = new InSyncReplicas({ nodeId, lagMaxMs }, term.assignment, nowMs)
+    this.inSync = new InSyncReplicas({ nodeId, lagMaxMs, peers }, term.assignment, nowMs)
     // Where a sole replica may have lost records, readers must be able to tell old ones from those
     // that took their offsets.
     const least = log.epochs.latest + (log.lossPossible ? 1 : 0)
     this.#appendEpoch = Math.max(term.leaderEpoch, least, 0)
     this.epochStart = log.endOffset
+    this.#leaderEnd = log.durableEnd
     log.lossPossible = false
     appender.beginEpoch(log, this.#appendEpoch)
     this.#advance()
@@ -130,6 +133,8 @@ export class LeaderTenure {
 
   /** The log is durable further than it was. */
   durable(durableEnd: number): void {
+    this.inSync.endMoves(this.#leaderEnd)
+    this.#leaderEnd = durableEnd
     this.#durableAcks.advance(durableEnd)
     this.#advance()
   }

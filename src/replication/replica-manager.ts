@@ -84,6 +84,10 @@ export class ReplicaManager implements StorageService {
         storage,
         replica: {
           lagMaxMs: options.lagMaxMs,
+          peers: {
+            incarnationOf: (nodeId) => deps.metadata.image.nodes.get(nodeId)?.incarnation,
+            seenMs: (nodeId) => this.#part?.seenMs(nodeId) ?? Number.NEGATIVE_INFINITY,
+          },
           isFresh: () => cluster?.isFresh() ?? true,
           onOutsider: (replica) => this.#part?.outsider(replica),
         },

@@ -2,6 +2,7 @@
  * A partition that this node hosts: its log, what the node is to it - leader, follower, or neither -
  * and the high watermark on which readers wait. The role changes only between operations on the log.
  */
+import type { Peers } from '../core/in-sync-replicas.ts'
 import type { Clock } from '../env/clock.ts'
 import type { ServiceError } from '../lib/service-error.ts'
 import { ThresholdWaiters } from '../lib/threshold-waiters.ts'
@@ -21,6 +22,7 @@ export interface ReplicaDeps {
   readonly clock: Clock
   readonly nodeId: number
   readonly lagMaxMs: number
+  readonly peers: Peers
   readonly isFresh: () => boolean
   /** A follower of this partition that is not in sync has come further. */
   readonly onOutsider: (replica: Replica) => void
@@ -175,11 +177,11 @@ export class Replica {
   }
 
   #begin(term: LeaderTerm): LeaderTenure | undefined {
-    const { log, appender, nodeId, lagMaxMs, isFresh, clock } = this.#deps
+    const { log, clock } = this.#deps
     if (log.damage !== undefined) return undefined
     const onCommitted = () => this.#committed()
     const onOutsider = () => this.#deps.onOutsider(this)
-    const deps = { log, appender, nodeId, lagMaxMs, isFresh, onCommitted, onOutsider }
+    const deps = { ...this.#deps, onCommitted, onOutsider }
     return new LeaderTenure(deps, term, clock.monotonicMs())
   }
 

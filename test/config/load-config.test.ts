@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load-config.ts'
 import { ConfigError } from '../../src/config/setting-value.ts'
 import { describeSettings } from '../../src/config/settings-help.ts'
-import { flagOf, SETTING_NAMES } from '../../src/config.ts'
+import { flagOf, ROLES, SETTINGS } from '../../src/config.ts'
 
 const MIB = 1024 * 1024
 
@@ -131,8 +131,26 @@ describe('mistakes', () => {
   })
 })
 
-test('the help has a line for every setting', () => {
-  const text = describeSettings()
-  for (const name of SETTING_NAMES) expect(text).toContain(`--${flagOf(name)}`)
-  expect(text).toContain('[16MiB]')
+test.each(ROLES)('the help has a line for every setting of %s', (role) => {
+  const text = describeSettings(role)
+  for (const name of Object.keys(SETTINGS[role])) expect(text).toContain(`--${flagOf(name)}`)
+  expect(text).toContain('[15s]')
+})
+
+describe('roles', () => {
+  const read = (args: string[], env = {}) =>
+    loadConfig('storage', { args, env, readTextFile: () => '' })
+
+  test('members are one list, said in one word or in several', () => {
+    const endpoints = ['http://a:2379', 'http://b:2379']
+    expect(read(['--etcd=http://a:2379,http://b:2379']).etcd).toEqual(endpoints)
+    expect(read(['--etcd=http://a:2379', '--etcd=http://b:2379/']).etcd).toEqual(endpoints)
+    expect(read([], { CURLEW_ETCD: 'http://a:2379,http://b:2379' }).etcd).toEqual(endpoints)
+    expect(() => read(['--etcd=a:2379'])).toThrow('--etcd must be like http://host:port')
+  })
+
+  test('a variable of another role is let pass, a flag is not', () => {
+    expect(read([], { CURLEW_STORAGE: 'http://a:9001' })).not.toHaveProperty('storage')
+    expect(() => read(['--storage=http://a:9001'])).toThrow('unknown flag --storage')
+  })
 })
