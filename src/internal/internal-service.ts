@@ -102,7 +102,7 @@ export class InternalService implements CallReceiver {
       this.#deps.signature.checkBody(bodyHash, body)
       if (this.#deps.clock.monotonicMs() >= deadlineMs) throw deadlinePassed()
       const reply = await handler({ sender, body, deadlineMs, signal: call.signal })
-      return answerOf(reply, end)
+      return answerOf(reply, call.signal, end)
     } catch (error) {
       end()
       return this.#errorAnswer(call, error)
@@ -158,9 +158,10 @@ export class InternalService implements CallReceiver {
   }
 }
 
-function answerOf(reply: InternalReply, end: () => void): OutgoingAnswer {
+function answerOf(reply: InternalReply, signal: AbortSignal, end: () => void): OutgoingAnswer {
   if ('stream' in reply) {
-    return { status: 200, headers: { 'content-type': BINARY }, body: untilEnd(reply.stream, end) }
+    const body = untilEnd(reply.stream, signal, end)
+    return { status: 200, headers: { 'content-type': BINARY }, body }
   }
   let bytes = 0
   for (const part of reply.parts) bytes += part.length
@@ -168,13 +169,20 @@ function answerOf(reply: InternalReply, end: () => void): OutgoingAnswer {
   return { status: 200, headers: headersOf(BINARY, bytes), body: reply.parts }
 }
 
-/** The iterator must be started or returned by the transport: what it holds is given back then. */
-function untilEnd(stream: AsyncIterable<Uint8Array>, end: () => void): AsyncIterable<Uint8Array> {
+/** Calls `end` when the stream is through or left, or when the caller is gone before it was begun. */
+function untilEnd(
+  stream: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  end: () => void,
+): AsyncIterable<Uint8Array> {
   let ended = false
   const once = () => {
+    signal.removeEventListener('abort', once)
     if (!ended) end()
     ended = true
   }
+  signal.addEventListener('abort', once)
+  if (signal.aborted) once()
   return {
     [Symbol.asyncIterator]() {
       const iterator = stream[Symbol.asyncIterator]()

@@ -45,6 +45,6 @@ async function append(
   const { promise: admitted, resolve } = Promise.withResolvers<void>()
   const results = storage.append(requests, signal, resolve)
   const stream = new AppendResults(results)
-  await Promise.race([admitted, ...results])
+  await Promise.race([admitted, Promise.all(results)])
   return { stream }
 }

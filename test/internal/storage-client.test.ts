@@ -71,7 +71,8 @@ describe('append', () => {
 
   test('settles each request as its result comes, in any order', async () => {
     const { results } = append(3)
-    const { settle } = await storage.appends.next()
+    const { settle, admitted } = await storage.appends.next()
+    admitted()
     settle[2]?.(appendedAt(40))
     expect(await results[2]).toEqual(appendedAt(40))
     settle[0]?.(DAMAGED)
@@ -92,6 +93,13 @@ describe('append', () => {
     for (const settle of script.settle) settle(appendedAt(1))
     await Promise.all(results)
     expect(order).toEqual(['admitted at the node', 'admitted at the caller'])
+  })
+
+  test('of nothing ends at once', async () => {
+    const { admitted, results } = append(0)
+    await admitted
+    expect(results).toEqual([])
+    await expect.poll(() => cluster.service.underWay).toBe(0)
   })
 
   test('that was not sent is a definite no', async () => {
@@ -134,7 +142,8 @@ describe('append', () => {
       }
     }
     const { results } = append(2)
-    const { settle } = await storage.appends.next()
+    const { settle, admitted } = await storage.appends.next()
+    admitted()
     settle[0]?.(appendedAt(3))
     expect(await results[0]).toEqual(appendedAt(3))
     broke.resolve()
@@ -150,7 +159,8 @@ describe('append', () => {
       for (const index of indexes) yield encodeAppendFrame({ index, result: appendedAt(6) })
     }
     const { results } = append(2)
-    const { settle } = await storage.appends.next()
+    const { settle, admitted } = await storage.appends.next()
+    admitted()
     settle[0]?.(appendedAt(6))
     expect(await results[1]).toMatchObject({ code: 'outcome-unknown' })
     const first = indexes.length === 0 ? { code: 'outcome-unknown' } : appendedAt(6)
@@ -159,7 +169,8 @@ describe('append', () => {
 
   test('that is given up leaves open what was not settled, and the node learns of it', async () => {
     const { results } = append(2)
-    const { settle, signal } = await storage.appends.next()
+    const { settle, signal, admitted } = await storage.appends.next()
+    admitted()
     settle[0]?.(appendedAt(3))
     await results[0]
     caller.abort()

@@ -6,6 +6,7 @@
 
 import type { Random } from '../../src/env/random.ts'
 import type { Transport } from '../../src/env/transport.ts'
+import { TransportError } from '../../src/env/transport.ts'
 import type { InternalService } from '../../src/internal/internal-service.ts'
 import { SimCall } from './sim-call.ts'
 import type { SimClock } from './sim-clock.ts'
@@ -80,8 +81,10 @@ export class SimNetwork {
 
   transport(host: SimHost): Transport {
     const calls = new Set<SimCall>()
+    let isClosed = false
     return {
-      call: (url, call, lane, signal) => {
+      call: async (url, call, lane, signal) => {
+        if (isClosed) throw new TransportError('the transport is closed', false)
         const under = new SimCall(this, { host, url, call, lane, signal })
         calls.add(under)
         this.#calls.add(under)
@@ -92,6 +95,7 @@ export class SimNetwork {
         return under.run()
       },
       close: async () => {
+        isClosed = true
         for (const call of [...calls]) call.abort()
       },
     }
