@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { eventually, within } from './eventually.ts'
@@ -119,6 +120,16 @@ export class EtcdProcess {
     await this.ask('/v3/kv/compaction', { revision: header.revision, physical: true })
   }
 
+  /** Keeps what it holds now; it stands still for that. */
+  async backUp(): Promise<void> {
+    await this.#replace('data', 'backup')
+  }
+
+  /** Goes back to what was kept. */
+  async restore(): Promise<void> {
+    await this.#replace('backup', 'data')
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal)
   }
@@ -132,5 +143,13 @@ export class EtcdProcess {
     this.signal('SIGKILL')
     await within('etcd ended', 10_000, this.#exited)
     await this.#directory.remove()
+  }
+
+  async #replace(from: string, to: string): Promise<void> {
+    const { path } = this.#directory
+    await this.killHard()
+    await rm(join(path, to), { recursive: true, force: true })
+    await cp(join(path, from), join(path, to), { recursive: true })
+    await this.restart()
   }
 }
