@@ -41,7 +41,7 @@ export interface EtcdStoreOptions {
   readonly callTimeoutMs?: number
   /** How often the members are told to send progress on watches; three times that is silence. */
   readonly progressIntervalMs?: number
-  /** Keys that one answer of a list has at most. */
+  /** Keys that one answer of a list has at most: it is parsed in one piece. */
   readonly pageSize?: number
 }
 
@@ -51,7 +51,7 @@ const DEFAULTS = {
   prefix: '/curlew',
   callTimeoutMs: 5_000,
   progressIntervalMs: 5_000,
-  pageSize: 2_000,
+  pageSize: 500,
 }
 const SILENT_INTERVALS = 3
 const RETRY_MS = 100

@@ -24,12 +24,16 @@ export class KnownKeys {
   /** What leads from here to the list; without keys that have changed since it was made. */
   differences({ entries, revision }: StoreList): Change['events'] {
     const events: Change['events'][number][] = []
-    const listed = new Set<string>()
+    let present = 0
     for (const entry of entries) {
-      listed.add(entry.key)
-      const known = this.#revisions.get(entry.key) ?? 0
-      if (known !== entry.modRevision && known <= revision) events.push({ key: entry.key, entry })
+      const known = this.#revisions.get(entry.key)
+      if (known !== undefined) present++
+      const isOlder = known === undefined || known <= revision
+      if (known !== entry.modRevision && isOlder) events.push({ key: entry.key, entry })
     }
+    // Mostly nothing is gone, and the set need not be made.
+    if (present === this.#revisions.size) return events
+    const listed = new Set(entries.map(({ key }) => key))
     for (const [key, known] of this.#revisions) {
       if (known <= revision && !listed.has(key)) events.push({ key, entry: undefined })
     }
