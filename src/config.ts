@@ -121,6 +121,7 @@ export const StorageConfig = Type.Object({
   advertise: optional(
     'Where other nodes reach this one, as http://HOST:PORT; host and port if empty.',
   ),
+  opsPort: count('Port for /healthz, /readyz and /metrics; 0 takes a free one.', 9101, 0, 65_535),
   rack: optional(
     'What fails together with this node; replicas go to different ones. The host name if empty.',
   ),

@@ -9,6 +9,7 @@ import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import { UndiciTransport } from '../env/undici-transport.ts'
 import { InternalServer } from '../http/internal/internal-server.ts'
+import { buildOpsApp } from '../http/ops-app.ts'
 import { VERSION } from '../lib/version.ts'
 import { EtcdStore } from '../metadata/etcd-store.ts'
 import { UndiciEtcdHttp } from '../metadata/undici-etcd-http.ts'
@@ -33,6 +34,15 @@ export async function runStorage(config: StorageConfig): Promise<never> {
     },
   )
   const transport = new UndiciTransport()
+  const metrics = new PromMetrics()
+  let running: StorageNode | undefined
+  const ops = buildOpsApp({
+    ...deps,
+    metrics,
+    notReady: () => running?.notReady ?? ['the node is starting; its log says what it waits for'],
+  })
+  const { host, port, opsPort, advertise } = config
+  const opsUrl = await ops.listen({ host, port: opsPort })
   let url = ''
   const starting = StorageNode.start(
     nodeOptions(config),
@@ -41,9 +51,8 @@ export async function runStorage(config: StorageConfig): Promise<never> {
       store,
       transport,
       fileSystem: new NodeFileSystem(),
-      metrics: new PromMetrics(),
+      metrics,
       listen: async (service) => {
-        const { host, port, advertise } = config
         const server = await InternalServer.listen({ ...deps, service }, { host, port })
         url = advertise === '' ? server.url : advertise
         return { url, close: () => server.close() }
@@ -53,15 +62,17 @@ export async function runStorage(config: StorageConfig): Promise<never> {
     life.stopping,
   )
   const node = await life.starting(starting)
-  if (life.asText) stdout.write(startBlock(url, config))
+  running = node
+  if (life.asText) stdout.write(startBlock(url, opsUrl, config))
   const { nodeId, data } = config
-  logger.info({ nodeId, url, data: resolve(data), version: VERSION }, 'taking part')
+  logger.info({ nodeId, url, opsUrl, data: resolve(data), version: VERSION }, 'taking part')
   return await life.until({
     drain: (signal) => node.drain(signal),
     stop: async () => {
       await node.stop()
       await transport.close()
       await store.close()
+      await ops.close()
     },
   })
 }
@@ -94,11 +105,12 @@ function nodeOptions(config: StorageConfig) {
   }
 }
 
-function startBlock(url: string, config: StorageConfig): string {
+function startBlock(url: string, opsUrl: string, config: StorageConfig): string {
   return `
   Curlew ${VERSION}, storage node ${config.nodeId}
 
   Listening   ${url} (for other nodes only)
+  Operations  ${opsUrl}/metrics
   Metadata    ${config.etcd.join(', ')}
   Data        ${resolve(config.data)}
 

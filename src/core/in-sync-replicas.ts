@@ -89,6 +89,11 @@ export class InSyncReplicas {
     return this.#assignment.replicas.includes(nodeId)
   }
 
+  /** How far each follower has come that was heard of in this term. */
+  get followers(): Iterable<{ readonly nodeId: number; readonly fetchOffset: number }> {
+    return this.#followers.entries().map(([nodeId, { fetchOffset }]) => ({ nodeId, fetchOffset }))
+  }
+
   /** Durable offset of a follower, -1 as long as it has not asked in this term. */
   durableOffsetOf(nodeId: number): number {
     return this.#followers.get(nodeId)?.durableOffset ?? NOWHERE

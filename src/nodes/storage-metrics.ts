@@ -1,6 +1,7 @@
 /** What operators see of a node's storage: the node as a whole, and every partition. */
 import type { Metrics, Sample } from '../env/metrics.ts'
 import type { MetadataView } from '../metadata/metadata-image.ts'
+import type { LeaderTenure } from '../replication/leader-tenure.ts'
 import type { Replica } from '../replication/replica.ts'
 import type { ReplicaManager } from '../replication/replica-manager.ts'
 
@@ -18,6 +19,26 @@ const PARTITION_GAUGES: readonly [string, string, (replica: Replica) => number][
   ['curlew_log_bytes', 'Size of the log.', ({ log }) => log.sizeBytes],
   ['curlew_readers_waiting', 'Reads that wait here.', (replica) => replica.readersWaiting],
   ['curlew_partition_damaged', '1 if damaged.', ({ log }) => (log.damage === undefined ? 0 : 1)],
+  ['curlew_partition_leader', '1 where this node leads.', ({ tenure }) => (tenure ? 1 : 0)],
+  ['curlew_leader_epoch', 'Leader epoch of the role here.', ({ leaderEpoch }) => leaderEpoch],
+]
+
+/** Of partitions that this node leads. */
+const LEADER_GAUGES: readonly [
+  string,
+  string,
+  (replica: Replica, tenure: LeaderTenure) => number,
+][] = [
+  [
+    'curlew_in_sync_replicas',
+    'Replicas in sync, the leader among them.',
+    (_replica, { inSync }) => inSync.assignment.isr.length,
+  ],
+  [
+    'curlew_uncommitted_records',
+    'Records that the slowest replica in sync does not have for good.',
+    ({ log }) => log.endOffset - log.highWatermark,
+  ],
 ]
 
 export function measureStorage(
@@ -35,11 +56,50 @@ export function measureStorage(
   for (const [name, help, read] of PARTITION_GAUGES) {
     metrics.gaugeOf(name, help, ['topic', 'partition'], () => samples(storage, read))
   }
+  for (const [name, help, read] of LEADER_GAUGES) {
+    const readLed = (replica: Replica) => replica.tenure && read(replica, replica.tenure)
+    metrics.gaugeOf(name, help, ['topic', 'partition'], () => samples(storage, readLed))
+  }
+  metrics.gaugeOf(
+    'curlew_follower_lag_records',
+    'How far a follower of a partition that is led here is behind.',
+    ['topic', 'partition', 'node'],
+    () => lags(storage),
+  )
+  metrics.gauge('curlew_under_replicated_partitions', 'Led here, with a replica out of sync.', () =>
+    underReplicated(storage),
+  )
 }
 
-function* samples(storage: ReplicaManager, read: (replica: Replica) => number): Iterable<Sample> {
+function underReplicated(storage: ReplicaManager): number {
+  let count = 0
+  for (const { tenure } of storage.replicas) {
+    if (tenure === undefined) continue
+    const { isr, replicas } = tenure.inSync.assignment
+    if (isr.length < replicas.length) count++
+  }
+  return count
+}
+
+function* lags(storage: ReplicaManager): Iterable<Sample> {
+  for (const { log, tenure } of storage.replicas) {
+    if (tenure === undefined) continue
+    const { topicName, partition } = log.identity
+    for (const { nodeId, fetchOffset } of tenure.inSync.followers) {
+      const labels = { topic: topicName, partition: String(partition), node: String(nodeId) }
+      yield { labels, value: Math.max(0, log.endOffset - fetchOffset) }
+    }
+  }
+}
+
+function* samples(
+  storage: ReplicaManager,
+  read: (replica: Replica) => number | undefined,
+): Iterable<Sample> {
   for (const replica of storage.replicas) {
     const { topicName, partition } = replica.log.identity
-    yield { labels: { topic: topicName, partition: String(partition) }, value: read(replica) }
+    const value = read(replica)
+    if (value === undefined) continue
+    yield { labels: { topic: topicName, partition: String(partition) }, value }
   }
 }
