@@ -62,6 +62,10 @@ export class UndiciTransport implements Transport {
   ): Promise<InternalAnswer> {
     const peer = this.#peer(url, lane)
     await this.#enter(peer, signal)
+    if (signal.aborted) {
+      peer.gate.leave()
+      throw notSent('the call was given up before it was sent', signal.reason)
+    }
     peer.underWay++
     const exchange = new UndiciExchange(signal, () => {
       peer.underWay--

@@ -73,6 +73,11 @@ export class InternalService implements CallReceiver {
     return this.#underWay
   }
 
+  /** Bytes of bodies that are held for them. */
+  get heldBytes(): number {
+    return this.#budget.used
+  }
+
   register(path: string, handler: InternalHandler, options: RegisterOptions = {}): void {
     this.#handlers.set(path, { handler, bootstrap: options.bootstrap ?? false })
   }
@@ -144,8 +149,8 @@ export class InternalService implements CallReceiver {
     const error = thrown instanceof MalformedMessage ? malformed(thrown) : thrown
     const known = error instanceof InternalRefusal || error instanceof ServiceError
     if (error instanceof InternalRefusal) {
-      const node = call.headers[HEADERS.node] ?? 'nobody'
-      if (this.#refused.isFirst(`${error.code} ${node.slice(0, 20)}`)) {
+      const node = (call.headers[HEADERS.node] ?? 'nobody').slice(0, 20)
+      if (this.#refused.isFirst(`${error.code} ${node}`)) {
         logger.warn({ code: error.code, node, path: call.path }, `refused a call: ${error.message}`)
       }
     } else if (!known && !call.signal.aborted) {

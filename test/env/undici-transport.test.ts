@@ -90,6 +90,28 @@ test('a connection that breaks before an answer leaves open whether the call arr
   await expect(call).rejects.toMatchObject({ sent: true })
 })
 
+test('a caller that goes before the call is sent leaves its connection to others', async () => {
+  const seen: string[] = []
+  const server = await listen(async ({ path }) => {
+    seen.push(path)
+    return { status: 200, headers: {}, body: [] }
+  })
+  const transport = new UndiciTransport({ connections: { append: 1 } })
+  onTestFinished(async () => {
+    await transport.close()
+    await server.close()
+  })
+  for (let i = 0; i < 3; i++) {
+    const caller = new AbortController()
+    const call = transport.call(server.url, { ...nothing, path: '/gone' }, 'append', caller.signal)
+    if (i > 0) await Promise.resolve()
+    caller.abort()
+    await expect(call).rejects.toMatchObject({ sent: false })
+  }
+  expect((await transport.call(server.url, nothing, 'append', live)).status).toBe(200)
+  expect(seen).toEqual(['/'])
+})
+
 test('an address that is none is not called', async () => {
   const transport = new UndiciTransport()
   onTestFinished(() => transport.close())
