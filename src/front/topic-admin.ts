@@ -31,6 +31,7 @@ import { decodeTopic, withConfig } from '../metadata/metadata-records.ts'
 import type { LeaselessStore } from '../metadata/metadata-store.ts'
 import type { NewTopic } from './topic-writes.ts'
 import { createTopic, removePartitions, removeTopic } from './topic-writes.ts'
+import { visibleImage } from './visible-image.ts'
 
 export interface TopicAdminDeps {
   readonly store: LeaselessStore
@@ -62,8 +63,6 @@ interface StoredTopic extends TopicRecord {
 
 /** Attempts of one call when others write the same topic, or an outcome is not known. */
 const ATTEMPTS = 5
-/** How long the local image may take to show what was written. */
-const VISIBLE_MS = 10_000
 /** How long it is remembered that a topic was deleted, for nodes that were away meanwhile. */
 const REMOVED_TOPICS_KEPT_MS = 30 * 24 * 3_600_000
 const REMOVED_TOPICS_FORGOTTEN_AT_ONCE = 100
@@ -173,7 +172,7 @@ export class TopicAdmin {
       const topic = { ...stored, name, id: stored.topicId }
       const { succeeded, revision } = await removeTopic(store, topic, clock.nowMs())
       if (!succeeded) return undefined
-      await this.#visible(revision, signal)
+      await visibleImage(this.#deps, revision, signal)
       return true
     })
   }
@@ -260,29 +259,8 @@ export class TopicAdmin {
     revision: number,
     signal: AbortSignal,
   ): Promise<TopicImage | undefined> {
-    const { topics } = await this.#visible(revision, signal)
+    const { topics } = await visibleImage(this.#deps, revision, signal)
     return topics.get(name)
-  }
-
-  /** Waits until the image has the revision; not for ever, should this node be cut off. */
-  async #visible(revision: number, signal: AbortSignal): Promise<MetadataImage> {
-    const late = new AbortController()
-    const timer = this.#deps.clock.timer(VISIBLE_MS, () =>
-      late.abort(
-        new ServiceError(
-          'outcome-unknown',
-          'the topic is written, but this node cannot see it yet',
-          {
-            committed: 'yes',
-          },
-        ),
-      ),
-    )
-    try {
-      return await this.#deps.view.waitForVersion(revision, AbortSignal.any([signal, late.signal]))
-    } finally {
-      timer.cancel()
-    }
   }
 
   async #forgetOldRemovals(): Promise<void> {

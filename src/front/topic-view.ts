@@ -1,9 +1,9 @@
 /** A topic as clients see it: what the metadata says, and where its logs stand. */
 
 import { ServiceError } from '../lib/service-error.ts'
-import type { TopicImage } from '../metadata/metadata-image.ts'
+import type { PartitionImage, TopicImage } from '../metadata/metadata-image.ts'
 import type { PartitionOffsets, StorageService } from '../wire/internal.ts'
-import type { Topic, TopicPartition, TopicSummary } from '../wire/topics.ts'
+import type { Topic, TopicPartition, TopicSummary, UncleanElection } from '../wire/topics.ts'
 
 export function topicSummary({
   name,
@@ -26,7 +26,8 @@ export async function topicView(
   storage: Pick<StorageService, 'offsets'>,
 ): Promise<Topic> {
   const partitions: TopicPartition[] = []
-  for (const [partition, { leader, leaderEpoch, replicas, isr }] of topic.partitions.entries()) {
+  for (const [partition, state] of topic.partitions.entries()) {
+    const { leader, leaderEpoch, replicas, isr, elr, unclean } = state
     const offsets = leader === -1 ? undefined : await offsetsOf(topic, partition, storage)
     partitions.push({
       partition,
@@ -34,6 +35,8 @@ export async function topicView(
       leaderEpoch,
       replicas: [...replicas],
       isr: [...isr],
+      elr: [...elr],
+      ...(unclean && { unclean: uncleanView(unclean) }),
       ...(offsets && {
         earliest: offsets.logStartOffset,
         tail: offsets.highWatermark,
@@ -42,6 +45,13 @@ export async function topicView(
     })
   }
   return { ...topicSummary(topic), partitions }
+}
+
+export function uncleanView({
+  atMs,
+  leaderEpoch,
+}: NonNullable<PartitionImage['unclean']>): UncleanElection {
+  return { at: new Date(atMs).toISOString(), leaderEpoch }
 }
 
 /** A partition that cannot be asked must not hide the others. */

@@ -145,6 +145,13 @@ export const ERRORS = {
     'The topic is being deleted',
     'A topic of this name is being deleted. Try again in a moment.',
   ),
+  'election-refused': entry(
+    409,
+    false,
+    'no',
+    'The leader cannot be elected as asked',
+    'Either a replica that holds all committed records leads the partition or can lead it, so that nothing needs to be given up; or the replica that is asked for cannot lead now. `detail` says which.',
+  ),
   'cursor-expired': entry(
     410,
     false,

@@ -1,5 +1,6 @@
 /** A front of a cluster with its public HTTP. */
 import type { FrontConfig } from '../config.ts'
+import { PartitionElections } from '../front/partition-elections.ts'
 import type { App } from '../http/app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
 import type { ClusterFrontDeps } from './cluster-front.ts'
@@ -38,12 +39,13 @@ export class FrontNode {
         signal,
       )
       lifecycle.started(() => core.stop())
-      const { metadata, storage, topics } = core
+      const { metadata, storage, topics, store } = core
       const app = await buildPublicApp(
         {
           ...deps,
           front: core.front,
           topics,
+          elections: new PartitionElections({ ...deps, store, view: metadata }),
           storage,
           metadata,
           controller: () => metadata.image.controller?.nodeId ?? -1,

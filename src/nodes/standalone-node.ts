@@ -9,6 +9,7 @@ import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { Front } from '../front/front.ts'
+import { PartitionElections } from '../front/partition-elections.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
 import type { App } from '../http/app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
@@ -95,6 +96,7 @@ async function start(
       ...deps,
       front,
       topics,
+      elections: new PartitionElections({ ...deps, store, view: metadata }),
       storage,
       metadata,
       controller: () => NODE_ID,

@@ -77,6 +77,18 @@ export const TopicChangeBody = Type.Object(TopicSpecBody.properties, {
   examples: [{ retentionMs: 86_400_000 }],
 })
 
+export const UncleanElection = Type.Object(
+  {
+    at: Type.String({ format: 'date-time' }),
+    leaderEpoch: Type.Integer({ minimum: 0, description: 'The epoch that it began.' }),
+  },
+  {
+    $id: 'UncleanElection',
+    description: 'The last election of a replica that may have lacked committed records.',
+  },
+)
+export type UncleanElection = Static<typeof UncleanElection>
+
 export const TopicPartition = Type.Object(
   {
     partition: Type.Integer({ minimum: 0 }),
@@ -84,6 +96,10 @@ export const TopicPartition = Type.Object(
     leaderEpoch: Type.Integer({ minimum: 0 }),
     replicas: Type.Array(Type.Integer({ minimum: 0 })),
     isr: Type.Array(Type.Integer({ minimum: 0 }), { description: 'Replicas in sync.' }),
+    elr: Type.Array(Type.Integer({ minimum: 0 }), {
+      description: 'Replicas out of sync that hold all committed records, and so may lead.',
+    }),
+    unclean: Type.Optional(ref(UncleanElection)),
     earliest: Type.Optional(
       Int64({ description: 'Offset of the first record. Absent while nobody can tell.' }),
     ),

@@ -7,6 +7,7 @@ import { describeCluster } from './cluster.ts'
 import { describeConditions } from './conditions.ts'
 import { describeCursors } from './cursors.ts'
 import { describeDeleteRecords } from './delete-records.ts'
+import { describeElections } from './elections.ts'
 import { describeErrors } from './errors.ts'
 import { describeLimits } from './limits.ts'
 import { describeLongPoll } from './long-poll.ts'
@@ -38,6 +39,7 @@ export function describeConformance(baseUrl: () => string): void {
   describeCaching(api)
   describeRecord(api)
   describeDeleteRecords(api)
+  describeElections(api)
   describeCluster(api)
   describeOperations(api)
   describeErrors(api)

@@ -85,6 +85,7 @@ describe('topics routes', () => {
         leaderEpoch: 0,
         replicas: [0],
         isr: [0],
+        elr: [],
         earliest: partition,
         tail: partition + 10,
         sizeBytes: partition + 1000,
@@ -157,6 +158,7 @@ describe('topics routes', () => {
       leaderEpoch: 0,
       replicas: [0],
       isr: [0],
+      elr: [],
     })
   })
 

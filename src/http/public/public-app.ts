@@ -1,5 +1,6 @@
 /** Puts the public application together: every route of the contract, and the pages beside it. */
 import type { Front } from '../../front/front.ts'
+import type { PartitionElections } from '../../front/partition-elections.ts'
 import type { TopicAdmin } from '../../front/topic-admin.ts'
 import { VERSION } from '../../lib/version.ts'
 import type { MetadataView } from '../../metadata/metadata-image.ts'
@@ -13,6 +14,7 @@ import { problemsRoutes } from '../problems-routes.ts'
 import { SseStreams } from '../sse-streams.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { deleteRecordsRoutes } from './delete-records-routes.ts'
+import { electionRoutes } from './election-routes.ts'
 import { produceRoutes } from './produce-routes.ts'
 import { publishRoutes } from './publish-routes.ts'
 import { readRoutes } from './read-routes.ts'
@@ -23,6 +25,7 @@ import { topicsRoutes } from './topics-routes.ts'
 export interface PublicAppDeps extends AppDeps {
   readonly front: Front
   readonly topics: TopicAdmin
+  readonly elections: PartitionElections
   readonly storage: Pick<StorageService, 'offsets'>
   readonly metadata: MetadataView
   /** Id of the node that now is the controller, -1 for none. */
@@ -51,6 +54,7 @@ export async function buildPublicApp(deps: PublicAppDeps, options: PublicAppOpti
   recordRoutes(app, deps)
   streamRoutes(app, { ...deps, streams })
   deleteRecordsRoutes(app, deps)
+  electionRoutes(app, deps)
   clusterRoutes(app, { ...deps, softwareVersion: VERSION })
   healthRoutes(app, deps)
   problemsRoutes(app)

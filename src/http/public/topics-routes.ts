@@ -18,6 +18,7 @@ import {
   TopicPartition,
   TopicSpecBody,
   TopicSummary,
+  UncleanElection,
 } from '../../wire/topics.ts'
 import type { App } from '../app.ts'
 import { registerSchemas } from '../route-rules.ts'
@@ -36,6 +37,7 @@ export function topicsRoutes(app: App, deps: TopicsRoutesDeps): void {
     app,
     TopicSpecBody,
     TopicChangeBody,
+    UncleanElection,
     TopicPartition,
     TopicSummary,
     Topic,
