@@ -178,7 +178,8 @@ describe('Controller', () => {
     await world.join(away, settings)
     for (let p = 0; p < 100; p++) {
       const value = encodePartition({ ...world.state(id, p), isr: [away, other] })
-      world.store.transact({ compare: [], put: [{ key: `/partitions/${id}/${p}`, value }] }, 'test')
+      const put = [{ key: `/partitions/${id}/${p}`, value }]
+      world.store.transact({ compare: [], put }, `${other}`)
     }
     await world.clock.runFor(55_000)
     expect(ledByAway()).toBe(0)
