@@ -37,6 +37,11 @@ export interface MetadataFollowerOptions {
   readonly relistMs: number
   /** How long a change may be under way before it counts as lost. */
   readonly settleMs: number
+  /**
+   * Whether a list shows the newest state of all, so that an older one than was seen means that the
+   * store fell back. Not so where lists come from nodes that may be behind.
+   */
+  readonly hasLinearizableLists: boolean
 }
 
 const DEFAULTS: MetadataFollowerOptions = {
@@ -44,6 +49,7 @@ const DEFAULTS: MetadataFollowerOptions = {
   retryMs: 1_000,
   relistMs: 60_000,
   settleMs: 2_000,
+  hasLinearizableLists: true,
 }
 /** Lists that may be older than the image, one after the other, before healing is put off. */
 const HEAL_ATTEMPTS = 5
@@ -181,18 +187,25 @@ export class MetadataFollower implements AwaitableMetadataView {
     }
   }
 
-  /** @throws Error, and ends the following, when the store is not what it was */
+  /** @throws Error when the list is older than what was seen; that may end the following */
   async #list(): Promise<StoreList> {
     const seen = this.image.version
     const list = await this.#deps.store.list(ALL_KEYS)
     if (list.revision >= seen && !this.#keys.contradicts(list)) return list
-    this.#staleReason ??=
-      `the metadata store fell back (it is at revision ${list.revision}, and this node has seen ` +
-      `${this.image.version}), as after a restore from a backup; restart the node`
-    const fields = { revision: list.revision, seen: this.image.version }
-    this.#deps.logger.error(fields, 'the metadata store fell back; the last image is kept')
+    if (this.#options.hasLinearizableLists) this.#endFollowing(list.revision)
+    throw new Error(`the list, of revision ${list.revision}, is older than what was seen`)
+  }
+
+  #endFollowing(revision: number): void {
+    const seen = this.image.version
+    this.#staleReason =
+      `the metadata store fell back (it is at revision ${revision}, and this node has seen ` +
+      `${seen}), as after a restore from a backup; restart the node`
+    this.#deps.logger.error(
+      { revision, seen },
+      'the metadata store fell back; the last image is kept',
+    )
     this.#stop.abort()
-    throw new Error(this.#staleReason)
   }
 
   /** Brings the image to the list, as one change made of the differences; false when it is further. */

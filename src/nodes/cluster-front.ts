@@ -57,7 +57,9 @@ export class ClusterFront {
     const signature = new RequestSignature(deps, { secret })
     const client = new InternalClient({ ...deps, signature, identity })
     this.store = new RemoteMetadata({ ...deps, client, nodes: () => this.#nodes(seeds) })
-    this.metadata = new MetadataFollower({ ...deps, store: this.store })
+    // A storage node that is asked may be behind another one that was.
+    const follow = { hasLinearizableLists: false }
+    this.metadata = new MetadataFollower({ ...deps, store: this.store }, follow)
     this.storage = new ClusterStorage({ ...deps, client, metadata: this.metadata })
     this.topics = new TopicAdmin({ ...deps, store: this.store, view: this.metadata }, options)
     this.front = new Front(

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Logger } from '../../src/env/logger.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
+import type { MetadataFollowerOptions } from '../../src/metadata/metadata-follower.ts'
 import { MetadataFollower } from '../../src/metadata/metadata-follower.ts'
 import type { MetadataImage } from '../../src/metadata/metadata-image.ts'
 import { topicKey } from '../../src/metadata/metadata-keys.ts'
@@ -83,7 +84,7 @@ describe('MetadataFollower and its store', () => {
   let follower: MetadataFollower
   afterEach(() => follower.close())
 
-  async function follow() {
+  async function follow(options: Partial<MetadataFollowerOptions> = {}) {
     const store = new ForgetfulStore()
     const clock = new SimClock()
     const messages: string[] = []
@@ -94,7 +95,8 @@ describe('MetadataFollower and its store', () => {
     const images: MetadataImage[] = []
     store.put('old', 1)
     store.put('kept', 2)
-    follower = new MetadataFollower({ store, clock, random: new SeededRandom(5), logger })
+    const random = new SeededRandom(5)
+    follower = new MetadataFollower({ store, clock, random, logger }, options)
     await follower.start()
     follower.onChange((image) => images.push(image))
     return { store, clock, messages, images }
@@ -200,5 +202,24 @@ describe('MetadataFollower and its store', () => {
     await clock.runFor(0)
     expect(follower.staleReason).toBeDefined()
     expect(topics()).toEqual(new Set(['kept', 'old']))
+  })
+
+  test('where lists may come from nodes that are behind, an old one is left, and all goes on', async () => {
+    const { store, clock, messages } = await follow({ hasLinearizableLists: false })
+    store.deliver(store.put('kept', 3))
+    await clock.runFor(0)
+    const { revision } = store
+    store.revision = 2
+    store.put('kept', 7)
+    for (const behind of [3, revision, revision + 1]) {
+      store.revision = behind
+      await clock.runFor(HEALED_WITHIN_MS)
+      expect(follower.image.topics.get(name('kept'))?.id).toBe(topicId(3))
+    }
+    expect(follower.staleReason).toBeUndefined()
+    expect(new Set(messages)).toEqual(new Set(['the metadata could not be listed']))
+    store.deliver(store.put('new', 4))
+    await clock.runFor(0)
+    expect(follower.image.topics.has(name('new'))).toBe(true)
   })
 })
