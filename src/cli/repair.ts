@@ -6,7 +6,9 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import type { Checkpoint, CheckpointedLog } from '../storage/checkpoint.ts'
-import { readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
+import { readCheckpoint, replayStart, writeCheckpoint } from '../storage/checkpoint.ts'
+import type { JournalPosition } from '../storage/journal-index.ts'
+import type { ReplayOutcome } from '../storage/journal-replay.ts'
 import { JournalReplay } from '../storage/journal-replay.ts'
 import { logDirectory } from '../storage/log-files.ts'
 import { LogManager } from '../storage/log-manager.ts'
@@ -124,17 +126,21 @@ class Repair {
   }
 
   async #checkJournal(checkpoint: Checkpoint): Promise<void> {
-    if (checkpoint.journal === undefined) return
+    const start = replayStart(checkpoint)
+    if (start === undefined) return
     const { fileSystem, write } = this.#deps
     const directory = `${this.#dataDirectory}/journal`
-    let from = checkpoint.journal
-    for (;;) {
-      const outcome = await new JournalReplay(fileSystem, directory, from).run(() => undefined)
+    let from: JournalPosition | undefined = start
+    while (from !== undefined) {
+      const outcome: ReplayOutcome = await new JournalReplay(fileSystem, directory, from).run(
+        () => undefined,
+      )
       if (outcome.end !== 'damaged') return
+      from = outcome.resumeAt
+      if (outcome.lost?.length === 0) continue
       this.#faults++
       write(`journal: ${outcome.detail}`)
       write('  each log that may have had records there is marked damaged at the next start')
-      from = outcome.resumeAt
     }
   }
 

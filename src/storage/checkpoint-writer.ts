@@ -179,7 +179,8 @@ export class CheckpointWriter {
     }
     const { identity } = this.#options
     const lost = this.#options.creationsLost() ? { creationsLost: true as const } : {}
-    await this.#write({ identity, journal: position, clean, nextLogId, ...lost })
+    const start = journal.witnessed(position)
+    await this.#write({ identity, journal: start, clean, nextLogId, ...lost })
     journal.release(position)
     this.#options.onFreed()
     this.lastDurationMs = clock.monotonicMs() - startedMs

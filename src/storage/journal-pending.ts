@@ -20,7 +20,7 @@ export class PendingGroup {
 
   /** Space that it takes in a file. */
   get sizeBytes(): number {
-    return groupBytes(this.builder.framesBytes)
+    return this.builder.sizeBytes
   }
 
   finish(epoch: bigint, groupSequence: number): Uint8Array {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { decodeEcho, ECHO_MAX_BYTES } from '../../src/storage/journal-echo.ts'
 import {
   framesOf,
   GROUP_HEADER_BYTES,
@@ -6,6 +7,7 @@ import {
   GroupBuilder,
   isIntactGroup,
   readGroupHeader,
+  trailerOf,
 } from '../../src/storage/journal-group.ts'
 
 const EPOCH = 0xfedcba9876543210n
@@ -21,6 +23,8 @@ test('numbers beyond 32 bits survive', () => {
     groupSequence: 2 ** 40 + 5,
     frameSequence: 2 ** 52 + 7,
     kind: GROUP_KIND.frames,
+    hasEcho: false,
+    trailerBytes: 0,
   })
   if (header === undefined) return
   expect(isIntactGroup(bytes, header)).toBe(true)
@@ -47,4 +51,42 @@ test('another epoch, a cut header and a cut group are not groups', () => {
   expect(readGroupHeader(bytes.subarray(0, GROUP_HEADER_BYTES - 1), 0, EPOCH)).toBeUndefined()
   const header = readGroupHeader(bytes, 0, EPOCH)
   expect(header && isIntactGroup(bytes.subarray(0, 4096), header)).toBe(false)
+})
+
+test('a group is repeated without its records, each log once as long as nothing else comes between', () => {
+  const builder = new GroupBuilder(8192)
+  builder.add(1, 7, [new Uint8Array(100)], 100)
+  builder.add(1, 7, [new Uint8Array(100)], 100)
+  builder.add(1, 8, [new Uint8Array(100)], 100)
+  builder.add(4, 7, [Uint8Array.of(1, 2), Uint8Array.of(3)], 3)
+  builder.add(1, 7, [new Uint8Array(100)], 100)
+  const { echo } = builder
+  builder.clear()
+  builder.add(1, 9, [Uint8Array.of(5)], 1)
+  builder.follow(echo)
+  const bytes = builder.finish(GROUP_KIND.frames, EPOCH, 1, 5)
+  const header = readGroupHeader(bytes, 0, EPOCH)
+  if (header === undefined) throw new Error('the group has a header')
+  expect(isIntactGroup(bytes, header)).toBe(true)
+  expect(header.hasEcho).toBe(true)
+  expect([...framesOf(bytes, header)].map(({ logId }) => logId)).toEqual([9])
+  expect(decodeEcho(trailerOf(bytes, header))).toEqual([
+    { kind: 1, logId: 7, payload: new Uint8Array(0) },
+    { kind: 1, logId: 8, payload: new Uint8Array(0) },
+    { kind: 4, logId: 7, payload: Uint8Array.of(1, 2, 3) },
+    { kind: 1, logId: 7, payload: new Uint8Array(0) },
+  ])
+})
+
+test('what is too much to repeat, or does not fit, is not repeated in part', () => {
+  const builder = new GroupBuilder(1024 * 1024)
+  for (let logId = 0; logId <= ECHO_MAX_BYTES / 5; logId++) builder.add(1, logId, [], 0)
+  expect(builder.echo).toBeUndefined()
+  builder.clear()
+  expect(builder.echo).toEqual(new Uint8Array(0))
+  const small = new GroupBuilder(4096)
+  small.add(1, 1, [new Uint8Array(4000)], 4000)
+  small.follow(new Uint8Array(100))
+  const bytes = small.finish(GROUP_KIND.frames, EPOCH, 1, 1)
+  expect(readGroupHeader(bytes, 0, EPOCH)).toMatchObject({ hasEcho: false, trailerBytes: 0 })
 })
