@@ -47,6 +47,7 @@ export class Front {
   readonly subscriptions: Subscriptions
   readonly #deps: FrontDeps
   readonly #batcher: ProduceBatcher
+  readonly #onDrain = new Set<() => void>()
   #isDraining: boolean = false
 
   constructor(deps: FrontDeps, options: FrontOptions = {}) {
@@ -101,9 +102,15 @@ export class Front {
     return this.#deps.topics.autoCreate(parsed, signal)
   }
 
+  /** Calls the listener once when the node begins to shut down; the returned function takes it back. */
+  onDrain(listener: () => void): () => void {
+    this.#onDrain.add(listener)
+    return () => this.#onDrain.delete(listener)
+  }
+
   /** Answers what waits, ends the streams, and resolves when every write is finished. New work must be kept away. */
   async drain(): Promise<void> {
-    this.#isDraining = true
+    this.#beginDrain()
     this.reader.drain()
     this.subscriptions.endAll('draining')
     await this.#batcher.idle()
@@ -111,10 +118,17 @@ export class Front {
 
   /** Ends at once what `drain` did not. */
   close(): void {
-    this.#isDraining = true
+    this.#beginDrain()
     this.reader.close()
     this.subscriptions.close()
     this.#batcher.close()
+  }
+
+  #beginDrain(): void {
+    this.#isDraining = true
+    const listeners = [...this.#onDrain]
+    this.#onDrain.clear()
+    for (const listener of listeners) listener()
   }
 
   #measure(metrics: Metrics): void {

@@ -9,6 +9,7 @@ import type { FastifyRequest } from 'fastify'
 import { assert } from '../lib/assert.ts'
 import type { ByteBudget } from '../lib/byte-budget.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import { duplicateMember } from '../wire/json-duplicates.ts'
 import { decoderFor, inflateError } from './content-decoding.ts'
 import type { RequestEnd } from './request-end.ts'
 import type { StallWatch, WatchedBody } from './stall-watch.ts'
@@ -115,8 +116,20 @@ export class BodyReader {
     this.#readWhole(request, source, limitBytes, (error, body) => {
       if (error) done(error)
       else if (!Buffer.isBuffer(body) || body.length === 0) done(null, undefined)
-      else if (isUtf8(body)) this.#deps.parseJson(request, body.toString('utf8'), done)
+      else if (isUtf8(body)) this.#parse(request, body.toString('utf8'), done)
       else done(new ServiceError('malformed-request', 'the body is not UTF-8'))
+    })
+  }
+
+  #parse(request: FastifyRequest, text: string, done: Done): void {
+    this.#deps.parseJson(request, text, (error, body) => {
+      const pointer = error === null ? duplicateMember(text) : undefined
+      if (pointer === undefined) done(error, body)
+      else {
+        const fault = { pointer, detail: 'is given twice' }
+        const detail = `${pointer} ${fault.detail}`
+        done(new ServiceError('invalid-request', detail, { errors: [fault] }))
+      }
     })
   }
 
