@@ -1,6 +1,6 @@
 /** Frames on their way to the journal: gathered into groups, bounded, each group with one promise. */
 import { ServiceError } from '../lib/service-error.ts'
-import type { GroupKind } from './journal-group.ts'
+import type { GroupKind, KnownChecksum } from './journal-group.ts'
 import { FRAME_HEADER_BYTES, GROUP_KIND, GroupBuilder, groupBytes } from './journal-group.ts'
 
 export class PendingGroup {
@@ -62,6 +62,7 @@ export class PendingGroups {
     logId: number,
     parts: readonly Uint8Array[],
     payloadBytes: number,
+    known?: KnownChecksum,
   ): Promise<void> {
     const frameBytes = FRAME_HEADER_BYTES + payloadBytes
     if (this.#bytes > 0 && this.#bytes + frameBytes > this.#limitBytes) {
@@ -74,7 +75,7 @@ export class PendingGroups {
       group = new PendingGroup(this.#builderFor(frameBytes), sequence, GROUP_KIND.frames)
       this.#waiting.push(group)
     }
-    group.builder.add(kind, logId, parts, payloadBytes)
+    group.builder.add(kind, logId, parts, payloadBytes, known)
     this.#bytes += frameBytes
     return group.settled.promise
   }

@@ -13,7 +13,7 @@ import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { JournalFile } from './journal-files.ts'
 import { JournalFiles } from './journal-files.ts'
-import type { GroupKind } from './journal-group.ts'
+import type { GroupKind, KnownChecksum } from './journal-group.ts'
 import {
   BLOCK_BYTES,
   FRAME_HEADER_BYTES,
@@ -194,11 +194,17 @@ export class Journal {
   }
 
   /**
-   * Resolves when the frame is durable. Parts are copied before it returns. Rejects with ServiceError
-   * `disk-full` (not written) or JournalFailedError (outcome unknown; the process must end).
+   * Resolves when the frame is durable. Parts are copied before it returns; what is known of their
+   * checksum is believed. Rejects with ServiceError `disk-full` (not written) or JournalFailedError
+   * (outcome unknown; the process must end).
    * @throws ServiceError `overloaded`, `disk-full`, `draining`; then nothing was admitted
    */
-  append(kind: number, logId: number, parts: readonly Uint8Array[]): Promise<void> {
+  append(
+    kind: number,
+    logId: number,
+    parts: readonly Uint8Array[],
+    known?: KnownChecksum,
+  ): Promise<void> {
     assert(this.#index !== undefined, 'a journal is started before it is appended to')
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#closing !== undefined) throw new ServiceError('draining', 'the journal is closed')
@@ -209,7 +215,7 @@ export class Journal {
     if (this.#files.full && this.#pending.waitingBytes + groupBytes(frameBytes) > this.#room()) {
       throw diskFull()
     }
-    const promise = this.#pending.add(this.#nextSequence, kind, logId, parts, payloadBytes)
+    const promise = this.#pending.add(this.#nextSequence, kind, logId, parts, payloadBytes, known)
     this.#nextSequence++
     this.#wake()
     return promise

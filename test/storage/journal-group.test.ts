@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { crc32c } from '../../src/lib/crc32c.ts'
 import { decodeEcho, ECHO_MAX_BYTES } from '../../src/storage/journal-echo.ts'
 import {
   framesOf,
@@ -89,4 +90,34 @@ test('what is too much to repeat, or does not fit, is not repeated in part', () 
   small.follow(new Uint8Array(100))
   const bytes = small.finish(GROUP_KIND.frames, EPOCH, 1, 1)
   expect(readGroupHeader(bytes, 0, EPOCH)).toMatchObject({ hasEcho: false, trailerBytes: 0 })
+})
+
+test.each([0, 21])('a checksum that is known from byte %i on gives the same group', (from) => {
+  const payloads = [10, 5000, 4096 + from, 4095 + from, 90, 100_000].map((size) =>
+    Uint8Array.from({ length: size }, (_, i) => (i * 31 + size) & 0xff),
+  )
+  const groups = [true, false].map((isKnown) => {
+    const builder = new GroupBuilder(256 * 1024)
+    for (const payload of payloads) {
+      const known = { from, crc: crc32c(payload, Math.min(from, payload.length)) }
+      builder.add(1, 7, [payload], payload.length, isKnown ? known : undefined)
+    }
+    return Buffer.from(builder.finish(GROUP_KIND.frames, EPOCH, 3, 4))
+  })
+  const [known, plain] = groups as [Buffer, Buffer]
+  expect(known.equals(plain)).toBe(true)
+  const header = readGroupHeader(known, 0, EPOCH)
+  expect(header !== undefined && isIntactGroup(known, header)).toBe(true)
+})
+
+test('a builder used again forgets the checksums that it knew', () => {
+  const builder = new GroupBuilder(64 * 1024)
+  const payload = new Uint8Array(8000).fill(0xee)
+  builder.add(1, 1, [payload], 8000, { from: 0, crc: crc32c(payload) })
+  builder.finish(GROUP_KIND.frames, EPOCH, 0, 0)
+  builder.clear()
+  builder.add(1, 1, [new Uint8Array(9000)], 9000)
+  const bytes = builder.finish(GROUP_KIND.frames, EPOCH, 1, 1)
+  const header = readGroupHeader(bytes, 0, EPOCH)
+  expect(header !== undefined && isIntactGroup(bytes, header)).toBe(true)
 })
