@@ -68,7 +68,7 @@ export class Front {
     const cacheBytes = (options.pageCacheBytes ?? 32 * MIB) / 2
     this.reader = new Reader(
       { clock, storage, metadata, renderer: new PageRenderer({ cacheBytes }) },
-      { parkedReads: options.waitingReads ?? 20_000, sealedPageBytes: cacheBytes },
+      { parkedReads: options.waitingReads ?? 20_000, knownPageBytes: cacheBytes },
     )
     this.subscriptions = new Subscriptions(deps)
     this.#measure(deps.metrics)

@@ -1,8 +1,9 @@
 /** Renders the body of a read: the JSON document, or a line a record. */
+
+import { GenerationCache } from '../lib/generation-cache.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import { RecordRenderer } from '../wire/render.ts'
-import { GenerationCache } from './generation-cache.ts'
 import type { BatchSlice } from './read-selection.ts'
 
 export type PageFormat = 'json' | 'ndjson'

@@ -4,9 +4,9 @@
  */
 import type { Clock } from '../env/clock.ts'
 import type { Gate } from '../lib/gate.ts'
+import type { GenerationCache } from '../lib/generation-cache.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
-import type { GenerationCache } from './generation-cache.ts'
 import { HeldPartitions } from './held-partitions.ts'
 import type { ReadPositions } from './read-positions.ts'
 import { refusalError } from './refusal.ts'

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Front } from '../../front/front.ts'
+import { namesPositions } from '../../front/read-start.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import { Problem } from '../../wire/problem.ts'
 import { ReadQuery, RecordPage, RecordView } from '../../wire/records.ts'
@@ -9,13 +10,21 @@ import { ref } from '../../wire/schema.ts'
 import { TopicParams } from '../../wire/topics.ts'
 import type { App } from '../app.ts'
 import { clientGone } from '../client-gone.ts'
+import type { KnownAnswers } from '../known-answers.ts'
 import { ITEM_SCHEMA } from '../openapi.ts'
 import { registerSchemas } from '../route-rules.ts'
+import { addVary } from '../vary.ts'
 import { matchesTag } from './entity-tag.ts'
 import { offerFor, rangeOf, waitSecondsOf } from './read-request.ts'
 
 export interface ReadRoutesDeps {
   readonly front: Front
+}
+
+type ReadRecords = FastifyRequest<{ Params: { topic: string }; Querystring: ReadQuery }>
+
+interface AnswerDeps extends ReadRoutesDeps {
+  readonly knownAnswers: KnownAnswers
 }
 
 const LINES = Type.String({
@@ -55,21 +64,17 @@ export function readRoutes(app: App, { front }: ReadRoutesDeps): void {
         },
       },
     },
-    async (request, reply) => {
-      const { topic } = request.params
-      return await answer(front, topic, request, request.query, reply)
-    },
+    async (request, reply) =>
+      await answer({ front, knownAnswers: app.knownAnswers }, request, reply),
   )
 }
 
 async function answer(
-  front: Front,
-  name: string,
-  request: FastifyRequest,
-  query: ReadQuery,
+  { front, knownAnswers }: AnswerDeps,
+  request: ReadRecords,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { headers } = request
+  const { headers, query } = request
   const offer = offerFor(headers.accept)
   if (offer === undefined) {
     throw new ServiceError(
@@ -81,7 +86,7 @@ async function answer(
   const waitMs = waitSecondsOf(query.wait, headers) * 1000
   const page = await front.reader.read(
     {
-      topic: front.topic(name),
+      topic: front.topic(request.params.topic),
       range,
       limit: query.limit,
       maxBytes: query.maxBytes,
@@ -102,10 +107,7 @@ async function answer(
     reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
     if (matchesTag(headers['if-none-match'], tag)) return reply.code(304).send()
   }
-  return reply.header('content-type', offer.type).send(page.body)
-}
-
-function addVary(reply: FastifyReply, name: string): void {
-  const vary = reply.getHeader('vary')
-  reply.header('vary', vary === undefined ? name : `${String(vary)}, ${name}`)
+  reply.header('content-type', offer.type)
+  const isCurrent = namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
+  return knownAnswers.send(request, reply, page.body, isCurrent)
 }
