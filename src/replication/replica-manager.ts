@@ -55,6 +55,7 @@ export class ReplicaManager implements StorageService {
     this.#nodeId = nodeId
     this.#fetch = new ReplicaFetch({
       clock: deps.clock,
+      closing: this.#closing.signal,
       reader: storage.reader,
       find: ({ topicId, partition }) => this.#find(topicId, partition),
     })
@@ -106,7 +107,7 @@ export class ReplicaManager implements StorageService {
   }
 
   fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
-    return this.#fetch.run(request, AbortSignal.any([signal, this.#closing.signal]))
+    return this.#fetch.run(request, signal)
   }
 
   async resolveOffset(
