@@ -37,8 +37,9 @@ export interface FrontOptions {
 }
 
 const MIB = 1024 * 1024
-/** One is being written while the next one gathers. */
+/** One batch is being written while the next one gathers, unless that is large enough by itself. */
 const IN_FLIGHT_PER_PARTITION = 1
+const WORTH_SENDING_BYTES = 64 * 1024
 
 export class Front {
   readonly storage: StorageService
@@ -62,6 +63,7 @@ export class Front {
         pendingEntries: options.pendingEntries ?? 20_000,
         timeoutMs: options.produceTimeoutMs ?? 30_000,
         inFlightPerPartition: IN_FLIGHT_PER_PARTITION,
+        worthSendingBytes: WORTH_SENDING_BYTES,
       },
     )
     this.producer = new Producer({ clock, router, batcher: this.#batcher })

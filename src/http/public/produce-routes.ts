@@ -113,10 +113,13 @@ function produce(
   front.producer.produce(produced, (outcome) => {
     if (reply.raw.destroyed) return
     try {
-      const { receipts, failed } = produceAnswer(topic, records, outcome, traceIdOf(request))
+      const { receipts, failed } = produceAnswer(topic, outcome, traceIdOf(request))
       const [part] = outcome.parts
       if (expectedTail !== undefined && part !== undefined) {
-        reply.header('etag', tailTag(topic, part.partition, part.firstOffset + records.length))
+        reply.header(
+          'etag',
+          tailTag(topic, part.partition, part.firstOffset + outcome.timesMs.length),
+        )
       }
       reply
         .code(failed === 0 ? 200 : 207)

@@ -86,15 +86,15 @@ export class Upload {
     this.#line += countLines(chunk)
     if (sliced.records.length === 0) return
     const outcome = await this.#produce(traced(sliced, this.#request.trace))
-    const written = this.#written(outcome, sliced.records.length)
+    const written = this.#written(outcome)
     const lines = { firstLine, lastLine: Math.max(firstLine, this.#line - 1) }
     yield `${JSON.stringify({ chunk: this.#chunk++, ...lines, written })}\n`
   }
 
   /** @throws ServiceError if nothing of the chunk was written */
-  #written({ parts, partOf }: ProduceOutcome, count: number): object[] {
+  #written({ parts, partOf, timesMs }: ProduceOutcome): object[] {
     const { topic, traceId } = this.#request
-    const counts = parts.map(() => (partOf === undefined ? count : 0))
+    const counts = parts.map(() => (partOf === undefined ? timesMs.length : 0))
     for (const part of partOf ?? []) counts[part] = (counts[part] as number) + 1
     const failures = parts.filter(({ result }) => !result.ok)
     const [failure] = failures
