@@ -20,6 +20,9 @@ const TOOLS: readonly Tool[] = [
   { package: 'chromium', path: '/usr/bin/chromium', why: 'pages and streams in a browser' },
   { package: 'curl', path: '/usr/bin/curl', why: 'the quick start, as a user types it' },
   { package: 'e2fsprogs', path: '/sbin/mkfs.ext4', why: 'a disk that loses what was not synced' },
+  { package: 'iproute2', path: '/sbin/ip', why: 'networks that can be cut' },
+  { package: 'nftables', path: '/usr/sbin/nft', why: 'networks that can be cut' },
+  { package: 'nginx-light', path: '/usr/sbin/nginx', why: 'streams behind a proxy' },
   { package: 'util-linux', path: '/usr/bin/mount', why: 'disks of their own for crash tests' },
 ]
 
