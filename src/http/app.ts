@@ -44,6 +44,11 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The answer's raw side, for parsers, which fastify does not give the reply. */
     response: ServerResponse
+    /**
+     * Says that nothing refers to the bytes of the body any more, so that they may be written over.
+     * Never merely because the answer is done: records may still wait to be encoded.
+     */
+    releaseBody(): void
   }
 }
 
@@ -92,11 +97,10 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
   const errors = new ErrorAnswers({ logger: deps.logger, requestEnd })
   const requestIds = new RequestIds(deps.random)
   const connections = new ConnectionLimit(options.maxConnections, deps.metrics)
-  const browserRules = new BrowserRules(options)
   const entrance = new Entrance({
     requestEnd,
     connections,
-    browserRules,
+    browserRules: new BrowserRules(options),
     draining: deps.draining,
   })
   const encoder = new ResponseEncoder()
@@ -133,6 +137,7 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
   app.addHook('onRequest', entrance.onRequest)
   const parseJson = app.getDefaultJsonParser('error', 'error')
   const bodies = new BodyReader({ budget, stalls, requestEnd, parseJson })
+  app.decorateRequest('releaseBody', bodies.release)
   app.removeAllContentTypeParsers()
   // The pattern is for bodies with a content type, which fastify then remembers; `*` for those without.
   for (const type of [/^/, '*']) {
