@@ -8,7 +8,7 @@ export function helpText(): string {
 Usage
   curlew [standalone] [settings]   one process that does everything (the default)
   curlew dump FILE                 print a file of the data folder, and whether it is valid
-  curlew repair --data DIR [--apply]
+  curlew repair --data DIR [--apply] [--rebuild-metadata]
                                    say what is damaged in a data folder, and mend what can be
   curlew --help | --version
 

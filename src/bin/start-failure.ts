@@ -2,15 +2,14 @@
 import type { Config } from '../config.ts'
 
 /** Errors whose message is meant for whoever starts the program. */
-const SAID_IN_WORDS: ReadonlySet<string> = new Set([
-  'DamagedStoreError',
-  'DataDirectoryError',
-  'StoreRefusedError',
-])
+const SAID_IN_WORDS: ReadonlySet<string> = new Set(['DataDirectoryError', 'StoreRefusedError'])
+const METADATA_WAY_OUT =
+  'restore it from a backup, or see `curlew repair` and its flag --rebuild-metadata'
 
 /** Undefined for what only a stack trace explains. */
 export function explainFailure(error: unknown, { host, port, data }: Config): string | undefined {
   if (!(error instanceof Error)) return undefined
+  if (error.name === 'DamagedStoreError') return `${error.message}; ${METADATA_WAY_OUT}`
   if (SAID_IN_WORDS.has(error.name)) return error.message
   const { code, syscall } = error as NodeJS.ErrnoException
   const address = `${host}:${port}`

@@ -20,6 +20,7 @@ import type { SegmentAudit } from './log-damage.ts'
 import { auditLog, isDamaged } from './log-damage.ts'
 import { mendSegment } from './mend-segment.ts'
 import type { OfflineDeps } from './offline-deps.ts'
+import { rebuildMetadata } from './rebuild-metadata.ts'
 import type { FolderState } from './restore-folder.ts'
 import { restoreFolder } from './restore-folder.ts'
 
@@ -33,6 +34,8 @@ export interface RepairOptions {
   readonly dataDirectory: string
   /** Changes nothing without it. */
   readonly apply: boolean
+  /** Make the metadata anew, if they cannot be read. */
+  readonly rebuildMetadata?: boolean
 }
 
 /** Resolves to the exit code: 0 if all is well (now), 1 if there is damage left, 2 if the folder cannot be used. */
@@ -58,7 +61,11 @@ export async function repair(deps: RepairDeps, options: RepairOptions): Promise<
   // Recovery takes the lock itself.
   if (options.apply) await run.recover()
   const exitCode = await run.finish()
-  return (await checkMetadata(deps, dataDirectory)) ? exitCode : 1
+  if (await checkMetadata(deps, dataDirectory, options.rebuildMetadata)) return exitCode
+  if (options.rebuildMetadata !== true) return 1
+  const { logs } = await run.checkpoint()
+  await rebuildMetadata(deps, { dataDirectory, identity: state.identity, logs }, options.apply)
+  return options.apply ? exitCode : 1
 }
 
 class Repair {
@@ -99,12 +106,16 @@ class Repair {
     await manager.close()
   }
 
+  /** As it is after what was done so far. */
+  async checkpoint(): Promise<Checkpoint> {
+    const read = await readCheckpoint(this.#deps.fileSystem, this.#dataDirectory)
+    return this.#apply && read.state === 'found' ? read.checkpoint : this.#state.checkpoint
+  }
+
   /** Looks at every log, and mends it. */
   async finish(): Promise<number> {
     const { fileSystem, write } = this.#deps
-    const read = await readCheckpoint(fileSystem, this.#dataDirectory)
-    const checkpoint =
-      this.#apply && read.state === 'found' ? read.checkpoint : this.#state.checkpoint
+    const checkpoint = await this.checkpoint()
     if (!this.#apply) await this.#checkJournal(checkpoint)
     const logs: CheckpointedLog[] = []
     for (const log of checkpoint.logs) {

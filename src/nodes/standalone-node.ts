@@ -18,6 +18,7 @@ import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
 import { readIdentity } from '../storage/node-identity.ts'
+import { MetadataCopy } from './metadata-copy.ts'
 import { measureStorage } from './storage-metrics.ts'
 
 export interface StandaloneDeps {
@@ -102,6 +103,9 @@ async function start(
   const { store, metadata } = await startMetadata(config, deps, lifecycle)
   const storage = await startStorage(config, deps, metadata)
   lifecycle.started(() => storage.close())
+  const copy = new MetadataCopy({ ...deps, store, metadata }, config.data)
+  lifecycle.started(() => copy.close())
+  copy.start()
   measureStorage(deps.metrics, storage, metadata)
 
   const topics = new TopicAdmin({ ...deps, store, view: metadata }, config)
