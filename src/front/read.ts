@@ -27,6 +27,9 @@ export interface ReadRequest {
   readonly format: PageFormat
 }
 
+/** Takes the answer to a read, at once. */
+export type ServePage = (page: ReadPage) => void
+
 export interface ReaderDeps {
   readonly clock: Clock
   readonly storage: StorageService
@@ -63,36 +66,32 @@ export class Reader {
     return this.#parked.size
   }
 
-  /** @throws ServiceError; rejects with the signal's reason on abort */
-  async read(request: ReadRequest, signal: AbortSignal): Promise<ReadPage> {
+  /**
+   * Gives the page to `serve` and resolves: readers that waited for the same are served one right
+   * behind the other.
+   * @throws ServiceError; rejects with the signal's reason on abort
+   */
+  async read(request: ReadRequest, signal: AbortSignal, serve: ServePage): Promise<void> {
     const start = parseStart(request.topic, request.range)
     const positions = await resolveStart(start, this.#deps.storage)
     const key = keyOf(request, positions)
-    const known = this.#known.find(key)
-    if (known !== undefined) return known
-    const page = await this.#attempt(request, positions, 0, signal)
-    return await this.#orWait(request, key, page, signal)
-  }
-
-  /** Whether a read that said its positions itself would be given this page again. */
-  isCurrent(page: ReadPage): boolean {
-    return this.#known.isCurrent(page)
-  }
-
-  async #orWait(
-    request: ReadRequest,
-    key: string,
-    page: ReadPage,
-    signal: AbortSignal,
-  ): Promise<ReadPage> {
-    if (page.records > 0 || request.waitMs === 0) return page
+    const page = this.#known.find(key) ?? (await this.#attempt(request, positions, 0, signal))
+    if (page.records > 0 || request.waitMs === 0) {
+      serve(page)
+      return
+    }
     const parking = {
       key,
       topicId: request.topic.id,
       attempt: (waitMs: number, stop: AbortSignal) =>
         this.#attempt(request, page.after, waitMs, stop),
     }
-    return (await this.#parked.wait(parking, request.waitMs, signal)) ?? page
+    await this.#parked.wait(parking, request.waitMs, signal, (found) => serve(found ?? page))
+  }
+
+  /** Whether a read that said its positions itself would be given this page again. */
+  isCurrent(page: ReadPage): boolean {
+    return this.#known.isCurrent(page)
   }
 
   /** Answers all waiting reads at once, with what they have: nothing. */

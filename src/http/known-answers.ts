@@ -22,6 +22,8 @@ const PLAIN_HEADERS: ReadonlySet<string> = new Set([
   'user-agent',
 ])
 const REQUEST_ID = 'request-id'
+/** Up to here Node writes head and body as one piece, if the body is a string, for less than as two. */
+const SHORT_BODY_BYTES = 4096
 
 interface KnownAnswer {
   readonly accept: string | undefined
@@ -29,6 +31,8 @@ interface KnownAnswer {
   readonly head: readonly string[]
   /** Shared: never written to. */
   readonly body: Buffer
+  /** The bytes of a short body as `latin1`. */
+  readonly text: string | undefined
   readonly isCurrent: () => boolean
 }
 
@@ -54,8 +58,21 @@ export class KnownAnswers {
     const { entrance, requestIds } = this.#deps
     if (!isPlain(request.headers) || !known.isCurrent()) return false
     if (!entrance.letsPass(request, response)) return false
-    const head = [...known.head, REQUEST_ID, requestIds.of(request)]
-    response.writeHead(200, head).end(known.body)
+    write(response, known, requestIds.of(request))
+    return true
+  }
+
+  /**
+   * Answers a request that reached its route all the same, as one does that waits with others, if the
+   * body is that of the known answer.
+   */
+  sendAgain(request: FastifyRequest, reply: FastifyReply, body: Buffer): boolean {
+    const { headers, method, raw, id } = request
+    const known = this.#answers.get(raw.url ?? '', sizeOf)
+    if (known?.body !== body || method !== 'GET') return false
+    if (known.accept !== headers.accept || !isPlain(headers)) return false
+    reply.hijack()
+    write(reply.raw, known, id)
     return true
   }
 
@@ -77,13 +94,20 @@ export class KnownAnswers {
     const head = headOf(reply)
     if (isCurrent !== undefined && isPlain(headers)) {
       const { accept } = headers
-      const known = { accept, head: withoutId(head), body, isCurrent }
+      const text = body.length > SHORT_BODY_BYTES ? undefined : body.toString('latin1')
+      const known = { accept, head: withoutId(head), body, text, isCurrent }
       this.#answers.set(raw.url ?? '', known, sizeOf(known))
     }
     reply.hijack()
     reply.raw.writeHead(200, head).end(body)
     return reply
   }
+}
+
+function write(response: ServerResponse, known: KnownAnswer, requestId: string): void {
+  response.writeHead(200, [...known.head, REQUEST_ID, requestId])
+  if (known.text === undefined) response.end(known.body)
+  else response.end(known.text, 'latin1')
 }
 
 function isPlain(headers: IncomingHttpHeaders): boolean {
@@ -102,6 +126,6 @@ function withoutId(head: readonly string[]): string[] {
   return head.toSpliced(at, 2)
 }
 
-function sizeOf({ body }: KnownAnswer): number {
-  return body.length
+function sizeOf({ body, text }: KnownAnswer): number {
+  return body.length + (text?.length ?? 0)
 }

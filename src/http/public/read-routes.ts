@@ -64,16 +64,18 @@ export function readRoutes(app: App, { front }: ReadRoutesDeps): void {
         },
       },
     },
-    async (request, reply) =>
-      await answer({ front, knownAnswers: app.knownAnswers }, request, reply),
+    async (request, reply) => {
+      await read({ front, knownAnswers: app.knownAnswers }, request, reply)
+      return reply
+    },
   )
 }
 
-async function answer(
+async function read(
   { front, knownAnswers }: AnswerDeps,
   request: ReadRecords,
   reply: FastifyReply,
-): Promise<FastifyReply> {
+): Promise<void> {
   const { headers, query } = request
   const offer = offerFor(headers.accept)
   if (offer === undefined) {
@@ -84,30 +86,42 @@ async function answer(
   }
   const range = rangeOf(query, headers, 'earliest')
   const waitMs = waitSecondsOf(query.wait, headers) * 1000
-  const page = await front.reader.read(
-    {
-      topic: front.topic(request.params.topic),
-      range,
-      limit: query.limit,
-      maxBytes: query.maxBytes,
-      waitMs,
-      isolation: query.isolation,
-      format: offer.format,
-    },
-    clientGone(reply.raw),
-  )
-  if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
-  reply.header('cursor', page.cursor)
-  addVary(reply, 'Accept')
-  const { tag } = page
+  const asked = {
+    topic: front.topic(request.params.topic),
+    range,
+    limit: query.limit,
+    maxBytes: query.maxBytes,
+    waitMs,
+    isolation: query.isolation,
+    format: offer.format,
+  }
+  await front.reader.read(asked, clientGone(reply.raw), (page) => {
+    if (!front.isDraining && knownAnswers.sendAgain(request, reply, page.body)) return
+    if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
+    reply.header('cursor', page.cursor)
+    addVary(reply, 'Accept')
+    const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
+    if (isUnchanged(request, reply, page.tag, isInAddress)) {
+      reply.code(304).send()
+      return
+    }
+    reply.header('content-type', offer.type)
+    const isCurrent = namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
+    knownAnswers.send(request, reply, page.body, isCurrent)
+  })
+}
+
+/** Says for how long the page is good; whether the client has it already. */
+function isUnchanged(
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+  tag: string | undefined,
+  isInAddress: boolean,
+): boolean {
   if (tag === undefined) {
     reply.header('cache-control', 'no-store')
-  } else {
-    const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
-    reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
-    if (matchesTag(headers['if-none-match'], tag)) return reply.code(304).send()
+    return false
   }
-  reply.header('content-type', offer.type)
-  const isCurrent = namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
-  return knownAnswers.send(request, reply, page.body, isCurrent)
+  reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
+  return matchesTag(headers['if-none-match'], tag)
 }
