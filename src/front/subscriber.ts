@@ -79,13 +79,13 @@ export class Subscriber implements TailMember {
       this.#after = piece.after
       if (!this.#outlet.write(piece.chunks)) {
         this.#isBlocked = true
-        this.#outlet.whenDrained(this.#unblock)
+        this.#outlet.whenDrained(() => this.#unblock())
         return
       }
     }
   }
 
-  readonly #unblock = (): void => {
+  #unblock(): void {
     this.#isBlocked = false
     this.pump()
   }
