@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { encodeBatch } from '../../src/core/record-batch.ts'
 import { PromMetrics } from '../../src/env/prom-metrics.ts'
@@ -134,7 +135,7 @@ describe('a page of records', () => {
       const { records = [], code } = JSON.parse(body.toString())
       return code ?? [status, records.map(({ value }: { value: string }) => value).join('')]
     }
-    return { ...parts, topic, put, read, [Symbol.asyncDispose]: () => parts.app.close() }
+    return { ...parts, topic, url, put, read, [Symbol.asyncDispose]: () => parts.app.close() }
   }
   const routed = { routed: true }
   const known = { routed: false }
@@ -184,5 +185,41 @@ describe('a page of records', () => {
     expect(await curlew.read('from=offset:3', routed)).toEqual([200, ''])
     curlew.put('d')
     expect(await curlew.read('from=offset:3', routed)).toEqual([200, 'd'])
+  })
+
+  test('that many wait for is sent to each as it asked for it', async () => {
+    await using curlew = await setUpTopic()
+    const url = `${curlew.url}?from=offset:3&wait=50`
+    const waiting = [
+      ask(url, { 'request-id': 'first' }),
+      ask(url, { 'request-id': 'second' }),
+      ask(url, { 'accept-encoding': 'gzip' }),
+      ask(url, { accept: 'application/x-ndjson' }),
+      ask(url, {}, 'HEAD'),
+    ]
+    await expect.poll(() => curlew.front.reader.parked).toBe(waiting.length)
+    curlew.put('x'.repeat(2000))
+    const [first, second, packed, lines, head] = await Promise.all(waiting)
+    expect([first?.headers['request-id'], second?.headers['request-id']]).toEqual([
+      'first',
+      'second',
+    ])
+    expect(second?.body).toEqual(first?.body)
+    expect(gunzipSync(packed!.body)).toEqual(first?.body)
+    expect(lines?.headers['content-type']).toBe('application/x-ndjson')
+    expect(lines?.body.at(-1)).toBe(0x0a)
+    expect([head?.body.length, head?.headers['content-length']]).toEqual([
+      0,
+      first?.headers['content-length'],
+    ])
+  })
+
+  test('has its bytes also where the text is not ASCII', async () => {
+    await using curlew = await setUpTopic()
+    curlew.put('Ærøskøbing \u{1f426}')
+    const first = await ask(`${curlew.url}?from=offset:3`)
+    const second = await ask(`${curlew.url}?from=offset:3`)
+    expect(second.body).toEqual(first.body)
+    expect(second.body.toString()).toContain('Ærøskøbing \u{1f426}')
   })
 })
