@@ -106,7 +106,10 @@ async function read(
       return
     }
     reply.header('content-type', offer.type)
-    const isCurrent = namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
+    // What is no longer current when it is sent may still be what others are waiting for.
+    const isKept = page.records > 0 && (page.terms !== undefined || waitMs > 0)
+    const isCurrent =
+      isKept && namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
     knownAnswers.send(request, reply, page.body, isCurrent)
   })
 }
