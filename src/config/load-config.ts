@@ -16,6 +16,10 @@ import { ConfigError, parseSetting } from './setting-value.ts'
 const BY_FLAG = new Map(SETTING_NAMES.map((name) => [flagOf(name), name]))
 const BY_ENV = new Map(SETTING_NAMES.map((name) => [envOf(name), name]))
 
+/** What Kubernetes puts into each pod for a service that is called curlew, or curlew-something. */
+const SERVICE_LINK = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_|$)/
+const SERVICE_ADDRESS = /^(?:tcp|udp|sctp):\/\//
+
 export interface ConfigSources {
   /** Arguments after the command. */
   readonly args: readonly string[]
@@ -95,6 +99,11 @@ function readEnvironment(env: ConfigSources['env']): Record<string, unknown> {
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith(ENV_PREFIX) || variable === CONFIG_FILE_ENV) continue
     if (value === undefined) continue
+    if (SERVICE_LINK.test(variable) || SERVICE_ADDRESS.test(value)) {
+      throw new ConfigError(
+        `${variable} is set by Kubernetes for a service whose name begins with curlew, and is no setting: give the pod enableServiceLinks: false`,
+      )
+    }
     const name = BY_ENV.get(variable)
     if (name === undefined) {
       throw new ConfigError(

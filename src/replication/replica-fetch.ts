@@ -167,13 +167,13 @@ export function boundsFault(replica: Replica, position: FetchPosition): Refusal 
   if (log.damage !== undefined) return refuse('partition-damaged', log.damage)
   if (offset < log.startOffset) {
     const earliest = log.startOffset
-    return refuse('cursor-expired', `The log starts at ${earliest}.`, { earliest })
+    return refuse('cursor-expired', `the log starts at ${earliest}`, { earliest })
   }
   const end =
     lastEpoch === -1 ? log.highWatermark : log.epochs.endOffsetOf(lastEpoch, log.highWatermark)
   const tail = Math.min(end, log.highWatermark)
   if (offset > tail || lastEpoch > log.epochs.latest) {
-    return refuse('offset-out-of-range', `The log ends at ${tail}.`, { tail })
+    return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail })
   }
   return undefined
 }

@@ -139,7 +139,7 @@ export class ReplicaManager implements StorageService {
   ): Promise<{ logStartOffset: number }> {
     const { log } = this.#get(topicId, partition)
     if (before > log.highWatermark) {
-      throw new ServiceError('offset-out-of-range', `The log ends at ${log.highWatermark}.`, {
+      throw new ServiceError('offset-out-of-range', `the log ends at ${log.highWatermark}`, {
         members: { tail: log.highWatermark },
       })
     }
@@ -151,7 +151,7 @@ export class ReplicaManager implements StorageService {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#unsubscribe()
-    const stopping = new ServiceError('draining', 'The node is shutting down.')
+    const stopping = new ServiceError('draining', 'the node is shutting down')
     this.#closing.abort(stopping)
     await this.#storage.close()
     for (const replica of this.#replicas.values()) replica.close(unknownOutcome())
@@ -231,7 +231,7 @@ export class ReplicaManager implements StorageService {
       this.#replicas
         .get(key)
         ?.close(
-          new ServiceError('topic-not-found', 'The topic was deleted.', { committed: 'unknown' }),
+          new ServiceError('topic-not-found', 'the topic was deleted', { committed: 'unknown' }),
         )
       this.#replicas.delete(key)
       this.#storage.delete(log).catch((error: unknown) => {
@@ -242,7 +242,7 @@ export class ReplicaManager implements StorageService {
 
   #append(request: AppendRequest, settle: (result: AppendResult) => void): void {
     if (this.#storage.diskIsFull) {
-      settle(refuse('disk-full', 'The disk is full.'))
+      settle(refuse('disk-full', 'the disk is full'))
       return
     }
     this.#storage.gate.enter(request.batch.length, (outcome) => {
@@ -250,8 +250,8 @@ export class ReplicaManager implements StorageService {
         const isFull = this.#storage.diskIsFull
         settle(
           isFull
-            ? refuse('disk-full', 'The disk is full.')
-            : refuse('overloaded', 'Too many bytes wait to be written.'),
+            ? refuse('disk-full', 'the disk is full')
+            : refuse('overloaded', 'too many bytes wait to be written'),
         )
         return
       }
@@ -262,15 +262,15 @@ export class ReplicaManager implements StorageService {
   }
 
   #find(topicId: TopicId, partition: number): Replica | Refusal {
-    if (this.#closing.signal.aborted) return refuse('draining', 'The node is shutting down.')
+    if (this.#closing.signal.aborted) return refuse('draining', 'the node is shutting down')
     const replica = this.#replicas.get(partitionKey(topicId, partition))
     if (replica !== undefined) return replica
     const topic = this.#deps.metadata.image.topicsById.get(topicId)
-    if (topic === undefined) return refuse('topic-not-found', 'The topic does not exist.')
+    if (topic === undefined) return refuse('topic-not-found', 'the topic does not exist')
     if (partition >= 0 && partition < topic.partitions.length) {
-      return refuse('partition-unavailable', `Partition ${partition} is not on this node.`)
+      return refuse('partition-unavailable', `partition ${partition} is not on this node`)
     }
-    return refuse('partition-not-found', `There is no partition ${partition}.`)
+    return refuse('partition-not-found', `there is no partition ${partition}`)
   }
 
   #get(topicId: TopicId, partition: number): Replica {
@@ -296,5 +296,5 @@ export class ReplicaManager implements StorageService {
 }
 
 function unknownOutcome(): ServiceError {
-  return new ServiceError('outcome-unknown', 'The node has stopped; the records may be written.')
+  return new ServiceError('outcome-unknown', 'the node has stopped; the records may be written')
 }

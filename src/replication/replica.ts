@@ -86,7 +86,7 @@ export class Replica {
     const waiting = acks === 1 ? this.#durableAcks : this.#committedAcks
     if (expectedOffset !== undefined && expectedOffset !== tail) {
       // The answer names the end of the log, so it waits until that is certain.
-      const result = refuse('precondition-failed', `The log ends at ${tail}.`, { tail })
+      const result = refuse('precondition-failed', `the log ends at ${tail}`, { tail })
       waiting.push({ endOffset: tail, result, settle })
       waiting.advance(acks === 1 ? log.durableEnd : log.highWatermark)
       return
@@ -126,7 +126,7 @@ export class Replica {
   }
 
   #refuseBeyond(endOffset: number): void {
-    const refusal = refuse('disk-full', 'The disk is full.')
+    const refusal = refuse('disk-full', 'the disk is full')
     this.#durableAcks.refuseBeyond(endOffset, refusal)
     this.#committedAcks.refuseBeyond(endOffset, refusal)
   }
@@ -139,7 +139,7 @@ export class Replica {
     if (this.log.damage !== undefined) return refuse('partition-damaged', this.log.damage)
     const limit = this.#appender.maxBatchBytes
     if (batch.length > limit) {
-      return refuse('body-too-large', `The batch has ${batch.length} bytes.`, { limit })
+      return refuse('body-too-large', `the batch has ${batch.length} bytes`, { limit })
     }
     const isValid =
       checkBatch(batch, 0, batch.length) === 'valid' &&
@@ -148,7 +148,7 @@ export class Replica {
       batchRecordCount(batch) === batchLastOffset(batch) + 1
     if (isValid) return undefined
     return {
-      ...refuse('internal-error', 'A front sent a batch that is not valid.'),
+      ...refuse('internal-error', 'a front sent a batch that is not valid'),
       committed: 'no',
     }
   }

@@ -66,7 +66,7 @@ export class PendingGroups {
   ): Promise<void> {
     const frameBytes = FRAME_HEADER_BYTES + payloadBytes
     if (this.#bytes > 0 && this.#bytes + frameBytes > this.#limitBytes) {
-      throw new ServiceError('overloaded', 'Too many bytes wait for the disk.', {
+      throw new ServiceError('overloaded', 'too many bytes wait for the disk', {
         retryAfterMs: 1000,
       })
     }

@@ -376,7 +376,7 @@ export class Journal {
 }
 
 function diskFull(): ServiceError {
-  return new ServiceError('disk-full', 'There is no space for another journal file.', {
+  return new ServiceError('disk-full', 'there is no space for another journal file', {
     retryAfterMs: 1000,
   })
 }

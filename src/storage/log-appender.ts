@@ -252,7 +252,7 @@ export class LogAppender {
 }
 
 function diskFull(): ServiceError {
-  return new ServiceError('disk-full', 'The disk is full.', { retryAfterMs: 1000 })
+  return new ServiceError('disk-full', 'the disk is full', { retryAfterMs: 1000 })
 }
 
 function isDiskFull(error: unknown): boolean {
