@@ -22,6 +22,9 @@ const TOOLS: readonly Tool[] = [
   { package: 'etcd-server', path: '/usr/bin/etcd', why: 'metadata of a cluster, in a real etcd' },
   { package: 'openssl', path: '/usr/bin/openssl', why: 'certificates for TLS' },
   { package: 'e2fsprogs', path: '/sbin/mkfs.ext4', why: 'a disk that loses what was not synced' },
+  { package: 'iproute2', path: '/sbin/ip', why: 'networks that can be cut' },
+  { package: 'nftables', path: '/usr/sbin/nft', why: 'networks that can be cut' },
+  { package: 'nginx-light', path: '/usr/sbin/nginx', why: 'streams behind a proxy' },
   { package: 'util-linux', path: '/usr/bin/mount', why: 'disks of their own for crash tests' },
 ]
 

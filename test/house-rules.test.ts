@@ -71,6 +71,14 @@ test('no words of the workshop', () => {
   expect(matches([...sources, ...tests], WORKSHOP)).toEqual([])
 })
 
+test('details of errors begin small and end without a full stop', () => {
+  const start = `(?:ServiceError|refuse)\\(\\s*'[a-z-]+',\\s*['"\``
+  const capital = new RegExp(`${start}](?!If-Match)[A-Z]`)
+  const stop = new RegExp(`${start}][^'"\`\\n]*\\.['"\`]`)
+  expect(matches(sources, /(?:ServiceError|refuse)\(\s*'[a-z-]+',\s*['"`]/)).not.toEqual([])
+  expect([...matches(sources, capital), ...matches(sources, stop)]).toEqual([])
+})
+
 test('files are small and named after what they hold', () => {
   const tooLong = [...sources, ...tests].filter(
     ({ text }) => text.split('\n').length > FILE_LINES_MAX,

@@ -30,6 +30,7 @@ export interface Side {
 
 const UNITS: Partial<Record<Metric, string>> = {
   perSecond: '/s',
+  readsPerSecond: '/s',
   megabytesPerSecond: 'MB/s',
   p50Ms: 'ms',
   p99Ms: 'ms',

@@ -3,6 +3,8 @@
 export interface Sample {
   /** Requests, events or operations per second. */
   readonly perSecond?: number
+  /** Reads of subscribers per second: at most as many as the server wrote. */
+  readonly readsPerSecond?: number
   /** Payload or answer bytes, in millions per second. */
   readonly megabytesPerSecond?: number
   readonly p50Ms?: number

@@ -13,6 +13,8 @@ export type Pace = { readonly perSecond: number } | { readonly publishesAhead: n
 
 /** The next one goes when half the subscribers have the last: no two publishes share a write. */
 export const ONE_BY_ONE: Pace = { publishesAhead: 0.5 }
+/** The next one becomes durable while the last is on its way. Two that share a write are one read. */
+export const BACK_TO_BACK: Pace = { publishesAhead: 1 }
 /** The publisher waits for its acknowledgement only: the server may send many events at once. */
 export const UNTHROTTLED: Pace = { publishesAhead: 64 }
 
@@ -61,6 +63,7 @@ class Round {
   readonly #sentAtMs: number[] = []
   readonly #finished = Promise.withResolvers<void>()
   #deliveries = 0
+  #reads = 0
   #bytes = 0
   #unacknowledged = 0
   #ended: boolean = false
@@ -93,6 +96,7 @@ class Round {
       this.#latencies.record(nowMs - sentAtMs)
     }
     this.#deliveries += events
+    this.#reads++
     this.#bytes += bytes
     this.#advance()
   }
@@ -141,6 +145,7 @@ class Round {
     const cpu = process.cpuUsage(this.#cpuBefore)
     return {
       perSecond: (this.#deliveries / elapsedMs) * 1000,
+      readsPerSecond: (this.#reads / elapsedMs) * 1000,
       megabytesPerSecond: this.#bytes / 1000 / elapsedMs,
       wireBytes: this.#bytes / this.#deliveries,
       p50Ms: this.#latencies.percentileMs(0.5),

@@ -9,7 +9,7 @@ import type { Measurement } from '../lib/measurement.ts'
 import { absolute, load, ratio } from '../lib/measurement.ts'
 import type { Sample } from '../lib/sample.ts'
 import { residentKib } from '../lib/usage.ts'
-import { ONE_BY_ONE } from '../load/fan-out-round.ts'
+import { BACK_TO_BACK, ONE_BY_ONE } from '../load/fan-out-round.ts'
 
 const SUBSCRIBERS = 1000
 const MANY_SUBSCRIBERS = 10_000
@@ -40,11 +40,15 @@ async function fullSpeed({ stage, plan }: Bench): Promise<Measurement[]> {
     'rows 15-16',
     {
       single: async () => {
-        const sample = await ours.round({ shot: curlewSingle('events'), seconds, pace: ONE_BY_ONE })
+        const sample = await ours.round({
+          shot: curlewSingle('events'),
+          seconds,
+          pace: BACK_TO_BACK,
+        })
         eventBytes = sample.wireBytes as number
         return sample
       },
-      rawSingle: () => theirs.round({ shot: rawShot(1, eventBytes), seconds, pace: ONE_BY_ONE }),
+      rawSingle: () => theirs.round({ shot: rawShot(1, eventBytes), seconds, pace: BACK_TO_BACK }),
       burst: () => ours.round({ shot: curlewBurst('events'), seconds, pace: ONE_BY_ONE }),
       rawBurst: () =>
         theirs.round({ shot: rawShot(BURST_EVENTS, eventBytes), seconds, pace: ONE_BY_ONE }),
@@ -55,8 +59,10 @@ async function fullSpeed({ stage, plan }: Bench): Promise<Measurement[]> {
     ({ name, samples: samples[key], metric: 'perSecond' }) as const
   const limit = (key: keyof typeof samples) =>
     `${load(samples[key])}: one write to the kernel per subscriber and publish`
+  // Each side as is worst for us: two of our events that share a write count as one.
+  const single = { name: 'Curlew', samples: samples.single, metric: 'readsPerSecond' } as const
   return [
-    ratio('15', events('Curlew', 'single'), events('raw sockets', 'rawSingle'), limit('single')),
+    ratio('15', single, events('raw sockets', 'rawSingle'), limit('single')),
     ratio('16a', events('bursts', 'burst'), events('one by one', 'single'), limit('burst')),
     ratio('16b', events('Curlew', 'burst'), events('raw sockets', 'rawBurst'), limit('burst')),
   ]

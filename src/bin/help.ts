@@ -12,7 +12,7 @@ Usage
   curlew storage [settings]        a node of a cluster that keeps records; see docs/cluster.md
   curlew front [settings]          a node of a cluster that answers clients
   curlew dump FILE                 print a file of the data folder, and whether it is valid
-  curlew repair --data DIR [--apply]
+  curlew repair --data DIR [--apply] [--rebuild-metadata]
                                    say what is damaged in a data folder, and mend what can be
   curlew [COMMAND] --help          this text, with the settings of that command
   curlew --version

@@ -7,14 +7,18 @@ import { SystemClock } from '../env/system-clock.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import { createTextLogger } from '../env/text-logger.ts'
 
-const REPAIR_FLAGS = { data: { type: 'string' }, apply: { type: 'boolean' } } as const
+const REPAIR_FLAGS = {
+  data: { type: 'string' },
+  apply: { type: 'boolean' },
+  'rebuild-metadata': { type: 'boolean' },
+} as const
 
 /** Ends the process with the command's exit code. */
 export async function runOffline(
   command: 'dump' | 'repair',
   args: readonly string[],
 ): Promise<never> {
-  const { path, apply } = parseOffline(command, args)
+  const { path, apply, rebuildMetadata } = parseOffline(command, args)
   const clock = new SystemClock()
   const fileSystem = new NodeFileSystem()
   const write = (line: string) => stdout.write(`${line}\n`)
@@ -27,7 +31,7 @@ export async function runOffline(
   exit(
     await repair(
       { fileSystem, write, clock, logger, random: new SystemRandom() },
-      { dataDirectory: path, apply },
+      { dataDirectory: path, apply, rebuildMetadata },
     ),
   )
 }
@@ -35,12 +39,19 @@ export async function runOffline(
 interface OfflineArguments {
   readonly path: string
   readonly apply: boolean
+  readonly rebuildMetadata: boolean
+}
+
+interface RepairValues {
+  data?: string
+  apply?: boolean
+  'rebuild-metadata'?: boolean
 }
 
 /** @throws ConfigError when there is not exactly one path, or a flag that the command does not know */
 function parseOffline(command: 'dump' | 'repair', args: readonly string[]): OfflineArguments {
   const options = command === 'repair' ? REPAIR_FLAGS : {}
-  let parsed: { values: { data?: string; apply?: boolean }; positionals: string[] }
+  let parsed: { values: RepairValues; positionals: string[] }
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true })
   } catch (cause) {
@@ -48,12 +59,12 @@ function parseOffline(command: 'dump' | 'repair', args: readonly string[]): Offl
       cause,
     })
   }
-  const { data, apply = false } = parsed.values
+  const { data, apply = false, 'rebuild-metadata': rebuildMetadata = false } = parsed.values
   const [path, surplus] = data === undefined ? parsed.positionals : [data, ...parsed.positionals]
   if (path === undefined) {
     const what = command === 'dump' ? 'the file to print' : 'the data folder, with --data'
     throw new ConfigError(`curlew ${command} needs ${what}`)
   }
   if (surplus !== undefined) throw new ConfigError(`unexpected word: ${surplus}`)
-  return { path, apply }
+  return { path, apply, rebuildMetadata }
 }

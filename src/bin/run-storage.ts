@@ -7,13 +7,8 @@ import type { StorageConfig } from '../config.ts'
 import { NodeFileSystem } from '../env/node-file-system.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
-import { UndiciTransport } from '../env/undici-transport.ts'
-import { InternalServer } from '../http/internal/internal-server.ts'
-import { buildOpsApp } from '../http/ops-app.ts'
 import { VERSION } from '../lib/version.ts'
-import { EtcdStore } from '../metadata/etcd-store.ts'
-import { UndiciEtcdHttp } from '../metadata/undici-etcd-http.ts'
-import { StorageNode } from '../nodes/storage-node.ts'
+import { StorageServer } from '../nodes/storage-server.ts'
 import { ProcessLife } from './process-life.ts'
 
 /** Ends the process. Rejects when the node cannot start. */
@@ -21,60 +16,21 @@ export async function runStorage(config: StorageConfig): Promise<never> {
   check(config)
   const life = new ProcessLife(config)
   const { clock, logger } = life
-  const random = new SystemRandom()
-  const deps = { clock, logger, random }
-  const store = new EtcdStore(
-    { ...deps, http: new UndiciEtcdHttp() },
-    {
-      endpoints: config.etcd,
-      prefix: config.etcdPrefix,
-      ...(config.etcdUser !== '' && {
-        user: { name: config.etcdUser, password: config.etcdPassword },
-      }),
-    },
-  )
-  const transport = new UndiciTransport()
-  const metrics = new PromMetrics()
-  let running: StorageNode | undefined
-  const ops = buildOpsApp({
-    ...deps,
-    metrics,
-    notReady: () => running?.notReady ?? ['the node is starting; its log says what it waits for'],
-  })
-  const { host, port, opsPort, advertise } = config
-  const opsUrl = await ops.listen({ host, port: opsPort })
-  let url = ''
-  const starting = StorageNode.start(
-    nodeOptions(config),
-    {
-      ...deps,
-      store,
-      transport,
-      fileSystem: new NodeFileSystem(),
-      metrics,
-      listen: async (service) => {
-        const server = await InternalServer.listen({ ...deps, service }, { host, port })
-        url = advertise === '' ? server.url : advertise
-        return { url, close: () => server.close() }
-      },
-      onFatal: life.die('what was acknowledged can no longer be vouched for'),
-    },
-    life.stopping,
-  )
-  const node = await life.starting(starting)
-  running = node
-  if (life.asText) stdout.write(startBlock(url, opsUrl, config))
+  const deps = {
+    clock,
+    logger,
+    random: new SystemRandom(),
+    fileSystem: new NodeFileSystem(),
+    metrics: new PromMetrics(),
+    onFatal: life.die('what was acknowledged can no longer be vouched for'),
+  }
+  const names = { hostname: hostname() }
+  const server = await life.starting(StorageServer.start(config, deps, names, life.stopping))
+  if (life.asText) stdout.write(startBlock(server, config))
+  const { url, opsUrl } = server
   const { nodeId, data } = config
   logger.info({ nodeId, url, opsUrl, data: resolve(data), version: VERSION }, 'taking part')
-  return await life.until({
-    drain: (signal) => node.drain(signal),
-    stop: async () => {
-      await node.stop()
-      await transport.close()
-      await store.close()
-      await ops.close()
-    },
-  })
+  return await life.until(server)
 }
 
 function check({ nodeId, etcd, clusterSecret }: StorageConfig): void {
@@ -85,27 +41,7 @@ function check({ nodeId, etcd, clusterSecret }: StorageConfig): void {
   }
 }
 
-function nodeOptions(config: StorageConfig) {
-  return {
-    nodeId: config.nodeId,
-    rack: config.rack === '' ? hostname() : config.rack,
-    dataDirectory: config.data,
-    secret: config.clusterSecret,
-    acceptEmptyData: config.acceptEmptyData,
-    leaseTtlMs: config.leaseTtlMs,
-    replicaLagMaxMs: config.replicaLagMaxMs,
-    storage: {
-      memoryBytes: config.memoryTailBytes,
-      maxUnwrittenBytes: config.unwrittenBytes,
-      maxJournalBytes: config.journalBytes,
-      minFreeBytes: config.minFreeBytes,
-      checkpointIntervalMs: config.checkpointIntervalMs,
-      journal: { fileBytes: config.journalFileBytes },
-    },
-  }
-}
-
-function startBlock(url: string, opsUrl: string, config: StorageConfig): string {
+function startBlock({ url, opsUrl }: StorageServer, config: StorageConfig): string {
   return `
   Curlew ${VERSION}, storage node ${config.nodeId}
 

@@ -2,17 +2,16 @@
 import type { Configs, Role } from '../config.ts'
 
 /** Errors whose message is meant for whoever starts the program. */
-const SAID_IN_WORDS: ReadonlySet<string> = new Set([
-  'DamagedStoreError',
-  'DataDirectoryError',
-  'StoreRefusedError',
-])
+const SAID_IN_WORDS: ReadonlySet<string> = new Set(['DataDirectoryError', 'StoreRefusedError'])
+const METADATA_WAY_OUT =
+  'restore it from a backup, or see `curlew repair` and its flag --rebuild-metadata'
 
 /** Undefined for what only a stack trace explains. */
 export function explainFailure(error: unknown, config: Configs[Role]): string | undefined {
   const { host, port } = config
   const data = 'data' in config ? config.data : ''
   if (!(error instanceof Error)) return undefined
+  if (error.name === 'DamagedStoreError') return `${error.message}; ${METADATA_WAY_OUT}`
   if (SAID_IN_WORDS.has(error.name)) return error.message
   const { code, syscall } = error as NodeJS.ErrnoException
   const address = `${host}:${port}`

@@ -25,7 +25,7 @@ import {
 import type { JournalPosition } from '../storage/journal-index.ts'
 import type { OfflineDeps } from './offline-deps.ts'
 
-const GROUP_KINDS = ['frames', 'seal', 'closing seal']
+const GROUP_KINDS = ['frames', 'seal', 'closing seal', 'link']
 const EPOCH_AT = 8
 
 interface FoundGroup {

@@ -6,7 +6,9 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import type { Checkpoint, CheckpointedLog } from '../storage/checkpoint.ts'
-import { readCheckpoint, writeCheckpoint } from '../storage/checkpoint.ts'
+import { readCheckpoint, replayStart, writeCheckpoint } from '../storage/checkpoint.ts'
+import type { JournalPosition } from '../storage/journal-index.ts'
+import type { ReplayOutcome } from '../storage/journal-replay.ts'
 import { JournalReplay } from '../storage/journal-replay.ts'
 import { logDirectory } from '../storage/log-files.ts'
 import { LogManager } from '../storage/log-manager.ts'
@@ -18,6 +20,7 @@ import type { SegmentAudit } from './log-damage.ts'
 import { auditLog, isDamaged } from './log-damage.ts'
 import { mendSegment } from './mend-segment.ts'
 import type { OfflineDeps } from './offline-deps.ts'
+import { rebuildMetadata } from './rebuild-metadata.ts'
 import type { FolderState } from './restore-folder.ts'
 import { restoreFolder } from './restore-folder.ts'
 
@@ -31,6 +34,8 @@ export interface RepairOptions {
   readonly dataDirectory: string
   /** Changes nothing without it. */
   readonly apply: boolean
+  /** Make the metadata anew, if they cannot be read. */
+  readonly rebuildMetadata?: boolean
 }
 
 /** Resolves to the exit code: 0 if all is well (now), 1 if there is damage left, 2 if the folder cannot be used. */
@@ -56,7 +61,11 @@ export async function repair(deps: RepairDeps, options: RepairOptions): Promise<
   // Recovery takes the lock itself.
   if (options.apply) await run.recover()
   const exitCode = await run.finish()
-  return (await checkMetadata(deps, dataDirectory)) ? exitCode : 1
+  if (await checkMetadata(deps, dataDirectory, options.rebuildMetadata)) return exitCode
+  if (options.rebuildMetadata !== true) return 1
+  const { logs } = await run.checkpoint()
+  await rebuildMetadata(deps, { dataDirectory, identity: state.identity, logs }, options.apply)
+  return options.apply ? exitCode : 1
 }
 
 class Repair {
@@ -97,12 +106,16 @@ class Repair {
     await manager.close()
   }
 
+  /** As it is after what was done so far. */
+  async checkpoint(): Promise<Checkpoint> {
+    const read = await readCheckpoint(this.#deps.fileSystem, this.#dataDirectory)
+    return this.#apply && read.state === 'found' ? read.checkpoint : this.#state.checkpoint
+  }
+
   /** Looks at every log, and mends it. */
   async finish(): Promise<number> {
     const { fileSystem, write } = this.#deps
-    const read = await readCheckpoint(fileSystem, this.#dataDirectory)
-    const checkpoint =
-      this.#apply && read.state === 'found' ? read.checkpoint : this.#state.checkpoint
+    const checkpoint = await this.checkpoint()
     if (!this.#apply) await this.#checkJournal(checkpoint)
     const logs: CheckpointedLog[] = []
     for (const log of checkpoint.logs) {
@@ -124,17 +137,21 @@ class Repair {
   }
 
   async #checkJournal(checkpoint: Checkpoint): Promise<void> {
-    if (checkpoint.journal === undefined) return
+    const start = replayStart(checkpoint)
+    if (start === undefined) return
     const { fileSystem, write } = this.#deps
     const directory = `${this.#dataDirectory}/journal`
-    let from = checkpoint.journal
-    for (;;) {
-      const outcome = await new JournalReplay(fileSystem, directory, from).run(() => undefined)
+    let from: JournalPosition | undefined = start
+    while (from !== undefined) {
+      const outcome: ReplayOutcome = await new JournalReplay(fileSystem, directory, from).run(
+        () => undefined,
+      )
       if (outcome.end !== 'damaged') return
+      from = outcome.resumeAt
+      if (outcome.lost?.length === 0) continue
       this.#faults++
       write(`journal: ${outcome.detail}`)
       write('  each log that may have had records there is marked damaged at the next start')
-      from = outcome.resumeAt
     }
   }
 

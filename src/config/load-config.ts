@@ -13,6 +13,10 @@ import {
 import { nearestName } from '../lib/nearest-name.ts'
 import { ConfigError, parseSetting } from './setting-value.ts'
 
+/** What Kubernetes puts into each pod for a service that is called curlew, or curlew-something. */
+const SERVICE_LINK = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_|$)/
+const SERVICE_ADDRESS = /^(?:tcp|udp|sctp):\/\//
+
 export interface ConfigSources {
   /** Arguments after the command. */
   readonly args: readonly string[]
@@ -110,6 +114,11 @@ function readEnvironment(role: Role, env: ConfigSources['env']): Record<string, 
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith(ENV_PREFIX) || variable === CONFIG_FILE_ENV) continue
     if (value === undefined) continue
+    if (SERVICE_LINK.test(variable) || SERVICE_ADDRESS.test(value)) {
+      throw new ConfigError(
+        `${variable} is set by Kubernetes for a service whose name begins with curlew, and is no setting: give the pod enableServiceLinks: false`,
+      )
+    }
     const name = byEnv.get(variable)
     if (name === undefined) {
       if (others.has(variable)) continue

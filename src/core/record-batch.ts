@@ -109,6 +109,11 @@ export function batchMaxTimestamp(bytes: Uint8Array, at = 0): number {
   return safe(readInt64(bytes, at + MAX_TIMESTAMP_AT))
 }
 
+/** The batch's own checksum, and from which byte on it covers the batch. */
+export function batchChecksum(bytes: Uint8Array, at = 0): { from: number; crc: number } {
+  return { from: ATTRIBUTES_AT, crc: readUint32(bytes, at + CRC_AT) }
+}
+
 /** May be less than the offsets that the batch spans, after compaction. */
 export function batchRecordCount(bytes: Uint8Array, at = 0): number {
   return readInt32(bytes, at + RECORD_COUNT_AT)

@@ -1,4 +1,5 @@
-/** Tells when the peer of a socket takes nothing any more. */
+/** Tells when the client of an answer takes nothing any more. */
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /**
@@ -10,12 +11,25 @@ export function stallAfter(socket: Socket, stallMs: number): void {
 }
 
 /**
- * Calls `onStall` when nothing was written for `stallMs` and no byte of an earlier write has left,
- * also of a large one that is still under way: only the socket itself knows that. Returns how to
- * stop watching.
+ * Watches an answer until it has no unsent bytes for `stallMs`, and then calls `onIdle`; or calls
+ * `onStall`, when it has some, nothing was written for so long and no byte has left, also of a large
+ * write that is still under way: only the socket itself knows that.
  */
-export function watchStall(socket: Socket, stallMs: number, onStall: () => void): () => void {
-  socket.setTimeout(stallMs)
-  socket.on('timeout', onStall)
-  return () => socket.off('timeout', onStall)
+export function watchStall(
+  response: ServerResponse,
+  stallMs: number,
+  onStall: () => void,
+  onIdle: () => void,
+): void {
+  const onTimeout = () => {
+    if (response.writableLength > 0) {
+      onStall()
+      return
+    }
+    response.off('timeout', onTimeout)
+    response.setTimeout(0)
+    onIdle()
+  }
+  response.on('timeout', onTimeout)
+  response.setTimeout(stallMs)
 }

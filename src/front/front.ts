@@ -37,8 +37,9 @@ export interface FrontOptions {
 }
 
 const MIB = 1024 * 1024
-/** One is being written while the next one gathers. */
+/** One batch is being written while the next one gathers, unless that is large enough by itself. */
 const IN_FLIGHT_PER_PARTITION = 1
+const WORTH_SENDING_BYTES = 64 * 1024
 
 export class Front {
   readonly storage: StorageService
@@ -47,6 +48,7 @@ export class Front {
   readonly subscriptions: Subscriptions
   readonly #deps: FrontDeps
   readonly #batcher: ProduceBatcher
+  readonly #onDrain = new Set<() => void>()
   #isDraining: boolean = false
 
   constructor(deps: FrontDeps, options: FrontOptions = {}) {
@@ -61,13 +63,14 @@ export class Front {
         pendingEntries: options.pendingEntries ?? 20_000,
         timeoutMs: options.produceTimeoutMs ?? 30_000,
         inFlightPerPartition: IN_FLIGHT_PER_PARTITION,
+        worthSendingBytes: WORTH_SENDING_BYTES,
       },
     )
     this.producer = new Producer({ clock, router, batcher: this.#batcher })
     const cacheBytes = (options.pageCacheBytes ?? 32 * MIB) / 2
     this.reader = new Reader(
       { clock, storage, metadata, renderer: new PageRenderer({ cacheBytes }) },
-      { parkedReads: options.waitingReads ?? 20_000, sealedPageBytes: cacheBytes },
+      { parkedReads: options.waitingReads ?? 20_000, knownPageBytes: cacheBytes },
     )
     this.subscriptions = new Subscriptions(deps)
     this.#measure(deps.metrics)
@@ -101,9 +104,15 @@ export class Front {
     return this.#deps.topics.autoCreate(parsed, signal)
   }
 
+  /** Calls the listener once when the node begins to shut down; the returned function takes it back. */
+  onDrain(listener: () => void): () => void {
+    this.#onDrain.add(listener)
+    return () => this.#onDrain.delete(listener)
+  }
+
   /** Answers what waits, ends the streams, and resolves when every write is finished. New work must be kept away. */
   async drain(): Promise<void> {
-    this.#isDraining = true
+    this.#beginDrain()
     this.reader.drain()
     this.subscriptions.endAll('draining')
     await this.#batcher.idle()
@@ -111,10 +120,17 @@ export class Front {
 
   /** Ends at once what `drain` did not. */
   close(): void {
-    this.#isDraining = true
+    this.#beginDrain()
     this.reader.close()
     this.subscriptions.close()
     this.#batcher.close()
+  }
+
+  #beginDrain(): void {
+    this.#isDraining = true
+    const listeners = [...this.#onDrain]
+    this.#onDrain.clear()
+    for (const listener of listeners) listener()
   }
 
   #measure(metrics: Metrics): void {

@@ -1,8 +1,10 @@
 /** Renders the body of a read: the JSON document, or a line a record. */
+
+import type { TopicName } from '../core/ids.ts'
+import { GenerationCache } from '../lib/generation-cache.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import { RecordRenderer } from '../wire/render.ts'
-import { GenerationCache } from './generation-cache.ts'
 import type { BatchSlice } from './read-selection.ts'
 
 export type PageFormat = 'json' | 'ndjson'
@@ -12,6 +14,7 @@ const COMMA = 0x2c
 export class PageRenderer {
   readonly #cache: GenerationCache<Buffer>
   readonly #out = new ByteWriter()
+  #records: RecordRenderer | undefined
 
   constructor(options: { readonly cacheBytes: number }) {
     this.#cache = new GenerationCache(options.cacheBytes)
@@ -40,7 +43,7 @@ export class PageRenderer {
     format: PageFormat,
   ): Buffer {
     const out = this.#out
-    const renderer = new RecordRenderer(topic.name, format)
+    const renderer = this.#recordsOf(topic.name, format)
     out.clear()
     if (format === 'json') out.ascii('{"records":[')
     for (const [i, { partition, batch, from, records }] of slices.entries()) {
@@ -49,5 +52,13 @@ export class PageRenderer {
     }
     if (format === 'json') out.ascii(`],"cursor":"${cursor}"}`)
     return out.copy()
+  }
+
+  /** Pages of one topic mostly follow each other, and share what is prepared. */
+  #recordsOf(topic: TopicName, format: PageFormat): RecordRenderer {
+    const known = this.#records
+    if (known?.topic === topic && known.format === format) return known
+    this.#records = new RecordRenderer(topic, format)
+    return this.#records
   }
 }

@@ -51,11 +51,20 @@ export class ParkedReads<Page extends Emptiable> {
   }
 
   /**
-   * Resolves with the first page that has records, undefined if none comes in time.
+   * Gives `serve` the first page that has records, undefined if none comes in time, and resolves. All
+   * who wait at a place are served in one go, without a turn of promises between them.
    * @throws ServiceError `too-many-requests`; rejects with the signal's reason on abort
    */
-  wait(parking: Parking<Page>, waitMs: number, signal: AbortSignal): Promise<Page | undefined> {
-    if (this.#isDraining) return Promise.resolve(undefined)
+  wait(
+    parking: Parking<Page>,
+    waitMs: number,
+    signal: AbortSignal,
+    serve: (page: Page | undefined) => void,
+  ): Promise<void> {
+    if (this.#isDraining) {
+      serve(undefined)
+      return Promise.resolve()
+    }
     if (this.#size >= this.#limit) {
       throw new ServiceError('too-many-requests', `${this.#limit} readers wait here already`)
     }
@@ -71,7 +80,12 @@ export class ParkedReads<Page extends Emptiable> {
       const waiter: Waiter<Page> = {
         settle: (page) => {
           leave()
-          resolve(page)
+          try {
+            serve(page)
+            resolve()
+          } catch (error) {
+            reject(error)
+          }
         },
         fail: (error) => {
           leave()

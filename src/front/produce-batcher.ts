@@ -1,7 +1,7 @@
 /**
  * Natural batching: while a batch of a partition is being written, what arrives for it gathers and
- * is the next one. Nothing waits for a timer unless the topic asks to linger. Owns the bounds on
- * unfinished writes and their deadline.
+ * is the next one, and goes when that is done or it has grown worth it. Nothing waits for a timer
+ * unless the topic asks to linger. Owns the bounds on unfinished writes and their deadline.
  */
 import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
@@ -27,11 +27,13 @@ export interface ProduceBatcherOptions {
   readonly pendingEntries: number
   /** After this the client is told that the outcome is unknown. */
   readonly timeoutMs: number
-  /** Batches of one partition that may be on their way at once. */
+  /** Batches of one partition that may be on their way at once, while what waits is small. */
   readonly inFlightPerPartition: number
+  /** With so many bytes a batch gains nothing from waiting for those before it. */
+  readonly worthSendingBytes: number
 }
 
-export type NewEntry = Omit<ProduceEntry, 'addedMs'>
+export type NewEntry = Omit<ProduceEntry, 'addedMs' | 'count'>
 
 const SWEEP_MS = 1000
 const RETRY_AFTER_MS = 1000
@@ -80,7 +82,8 @@ export class ProduceBatcher {
   /** Takes records for one partition; `settle` is called exactly once, after this has returned. */
   add(topic: TopicImage, partition: number, acks: Acks, entry: NewEntry): void {
     const lane = this.#lane(topic, partition, acks)
-    lane.add({ ...entry, addedMs: this.#deps.clock.monotonicMs() })
+    const { length: count } = entry.records
+    lane.add({ ...entry, count, addedMs: this.#deps.clock.monotonicMs() })
     this.#active.add(lane)
     this.#sweep ??= this.#deps.clock.timer(SWEEP_MS, this.#onSweep)
     if (lane.isFull) this.#deps.onCut(topic, partition)
@@ -120,17 +123,21 @@ export class ProduceBatcher {
 
   /** Sees to it that the lane sends when it may. */
   #consider(lane: ProduceLane): void {
-    if (lane.isDue || lane.pending.length === 0) return
-    if (lane.inFlight.size >= this.#options.inFlightPerPartition) return
+    if (lane.isDue || lane.pending.length === 0 || !this.#maySend(lane)) return
     const { lingerMs } = lane.topic.config
     if (lingerMs > 0 && !lane.isFull) {
       lane.linger ??= this.#deps.clock.timer(lingerMs, () => {
         lane.linger = undefined
-        if (lane.inFlight.size < this.#options.inFlightPerPartition) this.#makeDue(lane)
+        if (this.#maySend(lane)) this.#makeDue(lane)
       })
       return
     }
     this.#makeDue(lane)
+  }
+
+  #maySend(lane: ProduceLane): boolean {
+    const { inFlightPerPartition, worthSendingBytes } = this.#options
+    return lane.inFlight.size < inFlightPerPartition || lane.pendingBytes >= worthSendingBytes
   }
 
   #makeDue(lane: ProduceLane): void {
@@ -177,9 +184,7 @@ export class ProduceBatcher {
     const { lane } = batch
     lane.inFlight.delete(batch)
     if (lane.topic.config.lingerMs > 0) this.#consider(lane)
-    else if (!lane.isDue && lane.inFlight.size < this.#options.inFlightPerPartition) {
-      this.#send([lane])
-    }
+    else if (!lane.isDue && this.#maySend(lane)) this.#send([lane])
     settleBatch(batch, result)
     this.#release(batch.entries)
     this.#retire(lane)

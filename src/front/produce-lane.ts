@@ -8,6 +8,8 @@ import type { Timer } from '../env/clock.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import type { Acks, Appended, AppendRequest, Refusal } from '../wire/internal.ts'
 
+const ENCODED: readonly RecordInput[] = []
+
 export type AppendResult = Appended | Refusal
 
 /** `firstOffset` is the offset of the entry's first record, -1 if it was refused. */
@@ -15,7 +17,9 @@ export type Settle = (result: AppendResult, firstOffset: number) => void
 
 /** The records that one request has for one partition. */
 export interface ProduceEntry {
-  readonly records: readonly RecordInput[]
+  /** None any more once they are encoded: what they are views of is free then. */
+  records: readonly RecordInput[]
+  readonly count: number
   /** An upper bound of what they take in a batch. */
   readonly sizeBytes: number
   /** Append only if the log ends here. */
@@ -51,6 +55,10 @@ export class ProduceLane {
 
   get pending(): readonly ProduceEntry[] {
     return this.#pending
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes
   }
 
   get isIdle(): boolean {
@@ -99,7 +107,7 @@ export class ProduceLane {
   }
 }
 
-/** Encodes the records of a batch, once for the whole way to the disk. */
+/** Encodes the records of a batch, once for the whole way to the disk, and lets them go. */
 export function appendRequestOf(batch: PendingBatch): AppendRequest {
   const { lane, entries } = batch
   const only = entries.length === 1 ? entries[0] : undefined
@@ -110,6 +118,7 @@ export function appendRequestOf(batch: PendingBatch): AppendRequest {
     acks: lane.acks,
     batch: encodeBatch(records),
   }
+  for (const entry of entries) entry.records = ENCODED
   return only?.expectedOffset === undefined
     ? request
     : { ...request, expectedOffset: only.expectedOffset }
@@ -122,6 +131,6 @@ export function settleBatch(batch: PendingBatch, result: AppendResult): void {
     const { settle } = entry
     entry.settle = undefined
     settle?.(result, offset)
-    if (result.ok) offset += entry.records.length
+    if (result.ok) offset += entry.count
   }
 }

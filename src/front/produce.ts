@@ -40,6 +40,8 @@ export interface ProduceOutcome {
   readonly parts: readonly ProducePart[]
   /** For each record the index of its part; undefined when there is only one part. */
   readonly partOf: Uint16Array | undefined
+  /** The time of each record; the records themselves are let go when they are on their way. */
+  readonly timesMs: readonly number[]
 }
 
 interface Split {
@@ -70,12 +72,13 @@ export class Producer {
     let totalBytes = 0
     for (const sizeBytes of sizesBytes) totalBytes += sizeBytes
     this.#batcher.reserve(partitions.length, totalBytes)
+    const timesMs = request.records.map(({ timestampMs }) => timestampMs)
     const parts: ProducePart[] = []
     let open = partitions.length
     for (const [i, partition] of partitions.entries()) {
       const settle: Settle = (result, firstOffset) => {
         parts[i] = { partition, result, firstOffset }
-        if (--open === 0) done({ parts, partOf })
+        if (--open === 0) done({ parts, partOf, timesMs })
       }
       this.#batcher.add(topic, partition, acks, {
         records: records[i] as ProduceRecord[],

@@ -52,6 +52,16 @@ export class ReadPositions {
     return this.#offsets.join('-')
   }
 
+  /** Names these places and nothing else, as the cursor does, but cheaper. */
+  text(): string {
+    const { id, slotMap } = this.topic
+    let text = `${id} ${slotMap.version}`
+    for (let i = 0; i < this.partitions.length; i++) {
+      text += ` ${this.partitions[i]}-${this.#offsets[i]}-${this.#epochs[i]}`
+    }
+    return text
+  }
+
   /** Moves one partition; an epoch of -1 leaves the one that is known. */
   set(partition: number, offset: number, lastEpoch: number): void {
     const index = this.#indexOf(partition)

@@ -16,6 +16,11 @@ export interface ReadRange {
   readonly partitions: readonly number[] | undefined
 }
 
+/** Whether the range itself says where to start, so that it means the same whatever comes or goes. */
+export function namesPositions({ cursor, from }: ReadRange): boolean {
+  return cursor !== undefined || from.startsWith('offset:')
+}
+
 /** What is known without asking storage. */
 export interface ReadStart {
   readonly topic: TopicImage

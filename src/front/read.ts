@@ -3,16 +3,16 @@ import type { Clock } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import type { Fetched, FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
+import { KnownPages } from './known-pages.ts'
 import type { PageFormat, PageRenderer } from './page-renderer.ts'
 import { ParkedReads } from './parked-reads.ts'
-import type { ReadPage } from './read-page.ts'
+import type { PageTerms, ReadPage } from './read-page.ts'
 import type { ReadPositions } from './read-positions.ts'
 import type { Selection } from './read-selection.ts'
 import { selectRecords } from './read-selection.ts'
 import type { ReadRange } from './read-start.ts'
 import { parseStart, resolveStart } from './read-start.ts'
 import { refusalError } from './refusal.ts'
-import { SealedPages } from './sealed-pages.ts'
 
 export interface ReadRequest {
   readonly topic: TopicImage
@@ -27,6 +27,9 @@ export interface ReadRequest {
   readonly format: PageFormat
 }
 
+/** Takes the answer to a read, at once. */
+export type ServePage = (page: ReadPage) => void
+
 export interface ReaderDeps {
   readonly clock: Clock
   readonly storage: StorageService
@@ -37,21 +40,21 @@ export interface ReaderDeps {
 export interface ReaderOptions {
   /** Reads that may wait at once. */
   readonly parkedReads: number
-  /** Of pages that are kept because nothing can be added to them. */
-  readonly sealedPageBytes: number
+  /** Of pages that are kept as long as the same read gives them again. */
+  readonly knownPageBytes: number
 }
 
 export class Reader {
   readonly #deps: ReaderDeps
   readonly #parked: ParkedReads<ReadPage>
-  readonly #sealed: SealedPages
+  readonly #known: KnownPages
   readonly #unfollow: () => void
   #turn = 0
 
   constructor(deps: ReaderDeps, options: ReaderOptions) {
     this.#deps = deps
     this.#parked = new ParkedReads(deps.clock, options.parkedReads)
-    this.#sealed = new SealedPages(deps.storage, options.sealedPageBytes)
+    this.#known = new KnownPages(deps, options.knownPageBytes)
     this.#unfollow = deps.metadata.onChange(({ topicsById }) => {
       const gone = new ServiceError('topic-not-found', 'the topic was deleted')
       this.#parked.failTopics((topicId) => !topicsById.has(topicId), gone)
@@ -63,35 +66,32 @@ export class Reader {
     return this.#parked.size
   }
 
-  /** @throws ServiceError; rejects with the signal's reason on abort */
-  async read(request: ReadRequest, signal: AbortSignal): Promise<ReadPage> {
-    const { topic, limit, maxBytes, isolation, format } = request
-    const positions = await resolveStart(parseStart(topic, request.range), this.#deps.storage)
-    const key = `${format} ${limit} ${maxBytes} ${isolation} ${positions.cursor()}`
-    const only = positions.partitions.length === 1 ? positions.partitions[0] : undefined
-    const sealed = only === undefined ? undefined : await this.#sealed.find(key, topic, only)
-    if (sealed !== undefined) return sealed
-    const page = await this.#attempt(request, positions, 0, signal)
-    if (only !== undefined && page.tag !== undefined) {
-      await this.#sealed.keep(key, page, topic, only, positions.offsetOf(only))
+  /**
+   * Gives the page to `serve` and resolves: readers that waited for the same are served one right
+   * behind the other.
+   * @throws ServiceError; rejects with the signal's reason on abort
+   */
+  async read(request: ReadRequest, signal: AbortSignal, serve: ServePage): Promise<void> {
+    const start = parseStart(request.topic, request.range)
+    const positions = await resolveStart(start, this.#deps.storage)
+    const key = keyOf(request, positions)
+    const page = this.#known.find(key) ?? (await this.#attempt(request, positions, 0, signal))
+    if (page.records > 0 || request.waitMs === 0) {
+      serve(page)
+      return
     }
-    return await this.#orWait(request, key, page, signal)
-  }
-
-  async #orWait(
-    request: ReadRequest,
-    key: string,
-    page: ReadPage,
-    signal: AbortSignal,
-  ): Promise<ReadPage> {
-    if (page.records > 0 || request.waitMs === 0) return page
     const parking = {
       key,
       topicId: request.topic.id,
       attempt: (waitMs: number, stop: AbortSignal) =>
         this.#attempt(request, page.after, waitMs, stop),
     }
-    return (await this.#parked.wait(parking, request.waitMs, signal)) ?? page
+    await this.#parked.wait(parking, request.waitMs, signal, (found) => serve(found ?? page))
+  }
+
+  /** Whether a read that said its positions itself would be given this page again. */
+  isCurrent(page: ReadPage): boolean {
+    return this.#known.isCurrent(page)
   }
 
   /** Answers all waiting reads at once, with what they have: nothing. */
@@ -113,6 +113,7 @@ export class Reader {
     const { clock, storage } = this.#deps
     const untilMs = clock.monotonicMs() + waitMs
     const positions = start.copy()
+    const leaderEpoch = this.#leaderEpoch(start)
     for (let leftMs = waitMs; ; leftMs = untilMs - clock.monotonicMs()) {
       const results = await storage.fetch(
         {
@@ -128,8 +129,19 @@ export class Reader {
       // What was read may be nothing for readers; then the wait goes on behind it.
       const isMoved = selection.records === 0 && fetched.length > 0
       if (isMoved && (leftMs > 0 || waitMs === 0)) continue
-      return this.#page(request, start, positions, selection, isSealed(fetched, positions))
+      const page = this.#page(request, start, positions, selection, {
+        isFull: isFull(fetched, positions),
+        terms: termsOf(fetched, start, positions, leaderEpoch),
+      })
+      this.#known.keep(keyOf(request, start), page)
+      return page
     }
+  }
+
+  /** -1 for reads of many partitions, too. */
+  #leaderEpoch({ topic, partitions }: ReadPositions): number {
+    const [only] = partitions
+    return only === undefined || partitions.length > 1 ? -1 : this.#known.leaderEpoch(topic, only)
   }
 
   #page(
@@ -137,18 +149,24 @@ export class Reader {
     start: ReadPositions,
     after: ReadPositions,
     { slices, records }: Selection,
-    isSealed: boolean,
+    { isFull, terms }: { readonly isFull: boolean; readonly terms: PageTerms | undefined },
   ): ReadPage {
     const { renderer } = this.#deps
     const cursor = after.cursor()
     const range = `${start.offsetsText()}.${cursor}`
-    if (isSealed && records > 0) {
-      const body = renderer.render(topic, slices, cursor, format)
-      return { records, after, cursor, tag: `"${format}.${range}"`, body }
-    }
-    const body = renderer.cached(range, topic, slices, cursor, format)
-    return { records, after, cursor, tag: undefined, body }
+    const tag = isFull && records > 0 ? `"${format}.${range}"` : undefined
+    const body =
+      terms === undefined
+        ? renderer.cached(range, topic, slices, cursor, format)
+        : renderer.render(topic, slices, cursor, format)
+    return { records, after, cursor, tag, terms, body }
   }
+}
+
+/** Names a read completely, but for how long it waits. */
+function keyOf(request: ReadRequest, start: ReadPositions): string {
+  const { limit, maxBytes, isolation, format } = request
+  return `${format} ${limit} ${maxBytes} ${isolation} ${start.text()}`
 }
 
 /** @throws ServiceError for a position that is gone, and for failures if nothing else was found */
@@ -173,9 +191,28 @@ function isPositionGone({ code }: Refusal): boolean {
   return code === 'cursor-expired' || code === 'offset-out-of-range'
 }
 
-/** Whether the same read would give the same answer for ever: more follows, and nothing else competes. */
-function isSealed(fetched: readonly Fetched[], positions: ReadPositions): boolean {
+/** Whether more follows what was read, and nothing else competes for the room in the answer. */
+function isFull(fetched: readonly Fetched[], after: ReadPositions): boolean {
   const [only] = fetched
-  if (only === undefined || positions.partitions.length !== 1) return false
-  return positions.offsetOf(only.partition) < only.highWatermark
+  if (only === undefined || after.partitions.length !== 1) return false
+  return after.offsetOf(only.partition) < only.highWatermark
+}
+
+/** Undefined if there is nothing to keep, or partitions compete for the room in the answer. */
+function termsOf(
+  fetched: readonly Fetched[],
+  start: ReadPositions,
+  after: ReadPositions,
+  leaderEpoch: number,
+): PageTerms | undefined {
+  const [only] = fetched
+  if (only === undefined || leaderEpoch === -1) return undefined
+  const { partition, highWatermark } = only
+  return {
+    topic: start.topic,
+    partition,
+    offset: start.offsetOf(partition),
+    leaderEpoch,
+    highWatermark: isFull(fetched, after) ? undefined : highWatermark,
+  }
 }

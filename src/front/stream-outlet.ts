@@ -7,11 +7,13 @@ import type { StreamChunk } from '../wire/stream-chunk.ts'
 export type StreamEndReason = 'renew' | 'draining' | 'deleted' | 'error'
 
 export interface StreamOutlet {
-  /** Aborts when the connection is gone or its end was sent. */
-  readonly signal: AbortSignal
+  /** Whether the connection is gone or its end was sent; what is written then goes nowhere. */
+  readonly isOver: boolean
+  /** Calls `run` once, when it is over; one may wait for that. */
+  whenOver(run: () => void): void
   /** False: it holds enough unsent bytes; wait for `whenDrained` before the next. */
   write(chunks: readonly StreamChunk[]): boolean
-  /** Calls `run` once, when there is room again; not at all once `signal` has aborted. */
+  /** Calls `run` once, when there is room again; one may wait for that. Not at all once it is over. */
   whenDrained(run: () => void): void
   /** The control event `name`; `cursor` is where a reader that reconnects goes on. */
   event(name: ControlEvent, data: object, cursor: string): void

@@ -4,14 +4,15 @@
  */
 import type { Clock } from '../env/clock.ts'
 import type { Gate } from '../lib/gate.ts'
+import type { GenerationCache } from '../lib/generation-cache.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { FetchResult, Isolation, Refusal, StorageService } from '../wire/internal.ts'
-import type { GenerationCache } from './generation-cache.ts'
 import { HeldPartitions } from './held-partitions.ts'
 import type { ReadPositions } from './read-positions.ts'
 import { refusalError } from './refusal.ts'
 import type { StreamOutlet } from './stream-outlet.ts'
 import type { StreamRenderer } from './stream-renderer.ts'
+import type { StreamStart } from './stream-start.ts'
 import type { TailSegment } from './tail-ring.ts'
 
 export interface StreamReaderDeps {
@@ -25,9 +26,11 @@ export interface StreamReaderDeps {
   readonly segments: GenerationCache<TailSegment>
   /** What the readers of the same stream have in common. */
   readonly streamKey: string
-  /** Where a partition starts whose position could not be resolved before. */
-  readonly resolve: (partition: number) => Promise<{ offset: number; lastEpoch: number }>
+  readonly isolation: Isolation
 }
+
+/** Partitions whose positions are placeholders yet, and how to ask for them again. */
+export type UnresolvedStart = Pick<StreamStart, 'unresolved' | 'resolve'>
 
 /** Bytes of batches that one fetch asks for. */
 const FETCH_BYTES = 256 * 1024
@@ -36,25 +39,27 @@ const PAUSE_MS = 100
 export class StreamReader {
   readonly #deps: StreamReaderDeps
   readonly #outlet: StreamOutlet
-  readonly #isolation: Isolation
+  readonly #signal: AbortSignal
+  readonly #resolve: UnresolvedStart['resolve'] | undefined
   readonly #held: HeldPartitions
   #renderer: StreamRenderer
   #turn = 0
 
-  /** `positions` of the `unresolved` partitions are placeholders. */
+  /** Reads from `positions`, which it moves, until `signal` aborts. */
   constructor(
     deps: StreamReaderDeps,
     outlet: StreamOutlet,
+    signal: AbortSignal,
     positions: ReadPositions,
-    unresolved: ReadonlyMap<number, ServiceError>,
-    isolation: Isolation,
+    start?: UnresolvedStart,
   ) {
     this.#deps = deps
     this.#outlet = outlet
-    this.#isolation = isolation
+    this.#signal = signal
+    this.#resolve = start?.resolve
     this.#renderer = deps.rendererAt(positions)
     this.#held = new HeldPartitions(deps.clock)
-    for (const [partition, error] of unresolved) {
+    for (const [partition, error] of start?.unresolved ?? []) {
       this.#held.hold(partition, true)
       outlet.error(error, undefined)
     }
@@ -64,13 +69,9 @@ export class StreamReader {
     return this.#renderer.positions
   }
 
-  goTo(positions: ReadPositions): void {
-    this.#renderer = this.#deps.rendererAt(positions)
-  }
-
   /**
    * Sends what one fetch brings. `tail`: nothing is left in any partition. `over`: the stream was
-   * ended. Rejects when the signal of the outlet aborts.
+   * ended. Rejects when the signal aborts.
    */
   async step(): Promise<'sent' | 'tail' | 'over'> {
     await this.#resolveDue()
@@ -79,7 +80,7 @@ export class StreamReader {
       (partition) => !this.#held.isWaiting(partition) && !this.#held.isUnresolved(partition),
     )
     if (partitions.length === 0) {
-      await this.#deps.clock.sleep(waitMs, this.#outlet.signal)
+      await this.#deps.clock.sleep(waitMs, this.#signal)
       return 'sent'
     }
     const results = await this.#send(partitions, waitMs, undefined)
@@ -95,16 +96,16 @@ export class StreamReader {
 
   /**
    * Sends what `partitions` have below where `bound` is; false if that cannot be done now. Rejects
-   * when the signal of the outlet aborts.
+   * when the signal aborts.
    */
   async catchUp(partitions: readonly number[], bound: ReadPositions): Promise<boolean> {
     const results = await this.#send(partitions, 0, bound)
     return results.length > 0 && results.every((result) => result.ok)
   }
 
-  /** Rejects when the signal of the outlet aborts. */
+  /** Rejects when the signal aborts. */
   pause(): Promise<void> {
-    return this.#deps.clock.sleep(PAUSE_MS, this.#outlet.signal)
+    return this.#deps.clock.sleep(PAUSE_MS, this.#signal)
   }
 
   /** Fetches, and sends what came as far as the connection takes it: the rest stays in the log. */
@@ -114,14 +115,13 @@ export class StreamReader {
     bound: ReadPositions | undefined,
   ): Promise<FetchResult[]> {
     const { gate } = this.#deps
-    const { signal } = this.#outlet
     // One that waits for data holds nothing.
     if (waitMs > 0) {
       const results = await this.#fetch(partitions, waitMs)
       if (!this.#write(results, bound)) await this.#drained()
       return results
     }
-    await gate.enter(signal)
+    await gate.enter(this.#signal)
     let results: FetchResult[]
     let isTaken: boolean
     try {
@@ -139,20 +139,19 @@ export class StreamReader {
     const positions = this.positions
       .fetchPositions(this.#turn++)
       .filter(({ partition }) => wanted.has(partition))
-    const request = { positions, maxBytes: FETCH_BYTES, waitMs, isolation: this.#isolation }
-    return this.#deps.storage.fetch(request, this.#outlet.signal)
+    const { storage, isolation } = this.#deps
+    return storage.fetch({ positions, maxBytes: FETCH_BYTES, waitMs, isolation }, this.#signal)
   }
 
   /** False: the connection is full, and what is left was let go. */
   #write(results: readonly FetchResult[], bound: ReadPositions | undefined): boolean {
-    const { signal } = this.#outlet
     for (const result of results) {
       if (result.ok) this.#renderer.load(result, bound?.offsetOf(result.partition))
     }
     const isShared = bound === undefined
     let segment = this.#nextSegment(isShared)
     for (; segment !== undefined; segment = this.#nextSegment(isShared)) {
-      signal.throwIfAborted()
+      this.#signal.throwIfAborted()
       if (this.#outlet.write([segment.chunk])) continue
       this.#renderer.unload()
       return false
@@ -175,7 +174,7 @@ export class StreamReader {
   }
 
   #drained(): Promise<void> {
-    const { signal } = this.#outlet
+    const signal = this.#signal
     return new Promise((resolve, reject) => {
       const abort = () => reject(signal.reason)
       signal.addEventListener('abort', abort, { once: true })
@@ -187,11 +186,12 @@ export class StreamReader {
   }
 
   async #resolveDue(): Promise<void> {
-    if (this.#held.size === 0) return
+    const resolve = this.#resolve
+    if (resolve === undefined || this.#held.size === 0) return
     for (const partition of this.positions.partitions) {
       if (!this.#held.isUnresolved(partition) || this.#held.isWaiting(partition)) continue
       try {
-        const { offset, lastEpoch } = await this.#deps.resolve(partition)
+        const { offset, lastEpoch } = await resolve(partition)
         this.#move(partition, offset, lastEpoch)
         this.#held.release(partition)
       } catch (error) {

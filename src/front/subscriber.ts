@@ -1,164 +1,184 @@
 /**
  * One subscriber's way through a topic: it reads the log itself until it stands where the shared
- * tail does, then takes segments from there, and reads the log again when it has fallen out.
+ * tail does, then takes segments from there, and reads the log again when it has fallen out. While
+ * it follows the tail, which is most of its life, it holds nothing but its place.
  */
-import type { StreamChunk } from '../wire/stream-chunk.ts'
+import { ServiceError } from '../lib/service-error.ts'
 import type { ReadPositions } from './read-positions.ts'
 import type { StreamOutlet } from './stream-outlet.ts'
 import type { StreamReader } from './stream-reader.ts'
+import type { StreamSource } from './stream-source.ts'
+import type { StreamStart } from './stream-start.ts'
 import type { TailHub, TailMember } from './tail-hub.ts'
 
-/** Framed bytes that one write takes from the ring, unless one segment is larger. */
-const PULL_BYTES = 256 * 1024
+/** What there is only while the log is read. */
+interface Reading {
+  readonly stop: AbortController
+  /** Lets a waiting reader look again. */
+  wake: () => void
+}
 
 export class Subscriber implements TailMember {
   readonly #outlet: StreamOutlet
-  readonly #reader: StreamReader
-  /** The shared tail of this stream; one that begins at `positions` is made if there is none. */
-  readonly #hubFor: (positions: ReadPositions) => TailHub
+  readonly #source: StreamSource
+  readonly #onError: (outlet: StreamOutlet, error: unknown) => void
   #hub: TailHub | undefined
   /** Number of the next segment; undefined while not in step with the hub. */
   #next: number | undefined
-  /** Where the segments that were taken lead to. */
+  /** Where the segments that were taken lead to; shared. */
   #after: ReadPositions | undefined
+  #reading: Reading | undefined
   #isBlocked: boolean = false
-  #wake: () => void = () => undefined
 
+  /** `onError` is told why reading failed, unless the stream is over. */
   constructor(
     outlet: StreamOutlet,
-    reader: StreamReader,
-    hubFor: (positions: ReadPositions) => TailHub,
+    source: StreamSource,
+    onError: (outlet: StreamOutlet, error: unknown) => void,
   ) {
     this.#outlet = outlet
-    this.#reader = reader
-    this.#hubFor = hubFor
+    this.#source = source
+    this.#onError = onError
   }
 
-  /** Resolves when the connection is gone or its end was sent. */
-  async run(): Promise<void> {
-    const { signal } = this.#outlet
-    const abort = () => this.#wake()
-    signal.addEventListener('abort', abort)
-    try {
-      while (!signal.aborted) {
-        const step = await this.#reader.step()
-        if (step === 'over') return
-        if (step !== 'tail') continue
-        // Without a pause a hub that one cannot join would be tried again at once, and for ever.
-        if (!(await this.#follow())) await this.#reader.pause()
-        while (this.#isBlocked && !signal.aborted) await this.#untilWoken()
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error
-    } finally {
-      signal.removeEventListener('abort', abort)
-      this.#leave()
-    }
+  start({ positions, unresolved, resolve }: StreamStart): void {
+    this.#read((signal) =>
+      this.#source.reader(this.#outlet, signal, positions, { unresolved, resolve }),
+    )
+  }
+
+  /** To be called when the outlet is over. */
+  stop(): void {
+    this.#leave()
+    this.#reading?.stop.abort(new ServiceError('request-timeout', 'the stream is over'))
+    this.#reading?.wake()
   }
 
   pump(): void {
-    if (this.#next === undefined) this.#wake()
+    if (this.#next === undefined) this.#reading?.wake()
     else if (!this.#isBlocked) this.#pull()
   }
 
   hubEnded(): void {
     this.#hub = undefined
-    this.#wake()
-  }
-
-  /** Resolves when the log is to be read again; false if the hub could not be joined. */
-  async #follow(): Promise<boolean> {
-    const hub = this.#hubFor(this.#reader.positions)
-    this.#hub = hub
-    hub.attach(this)
-    try {
-      if (!(await this.#getInStep(hub))) return false
-      this.pump()
-      await this.#untilLeft()
-      return true
-    } finally {
-      this.#leave()
-    }
-  }
-
-  /** Reads the log up to where the hub stands, until both are at the same place in all partitions. */
-  async #getInStep(hub: TailHub): Promise<boolean> {
-    const { signal } = this.#outlet
-    while (!hub.hasEnded && !signal.aborted) {
-      const next = hub.end
-      const target = hub.positions.copy()
-      for (;;) {
-        const { positions } = this.#reader
-        if (positions.isAt(target)) {
-          if (hub.hasEnded || next < hub.first) break
-          this.#next = next
-          return true
-        }
-        const behind = positions.behind(target)
-        if (behind.length === 0) {
-          // Ahead of the hub, which gets here soon: what is ahead has been committed.
-          if (hub.positions.isAt(target)) await this.#untilWoken()
-          break
-        }
-        if (!(await this.#reader.catchUp(behind, target))) return false
-      }
-    }
-    return false
+    if (this.#next === undefined) this.#reading?.wake()
+    else this.#readOn()
   }
 
   /** Writes all that waits, as long as the connection takes it. */
   #pull(): void {
     const hub = this.#hub
     while (hub !== undefined && this.#next !== undefined && this.#next < hub.end) {
-      const chunks: StreamChunk[] = []
-      let bytes = 0
-      while (this.#next < hub.end && bytes < PULL_BYTES) {
-        const segment = hub.segment(this.#next)
-        if (segment === undefined) break
-        chunks.push(segment.chunk)
-        bytes += segment.chunk.framed.length
-        this.#after = segment.after
-        this.#next++
-      }
-      if (chunks.length === 0) {
+      const piece = hub.piece(this.#next)
+      if (piece === undefined) {
         // Fallen out of the ring.
-        this.#next = undefined
-        this.#wake()
+        this.#readOn()
         return
       }
-      if (!this.#outlet.write(chunks)) {
+      this.#next = piece.next
+      this.#after = piece.after
+      if (!this.#outlet.write(piece.chunks)) {
         this.#isBlocked = true
-        this.#outlet.whenDrained(this.#unblock)
+        this.#outlet.whenDrained(() => this.#unblock())
         return
       }
     }
   }
 
-  readonly #unblock = (): void => {
+  #unblock(): void {
     this.#isBlocked = false
     this.pump()
   }
 
-  async #untilLeft(): Promise<void> {
-    const { signal } = this.#outlet
-    while (this.#hub !== undefined && this.#next !== undefined && !signal.aborted) {
-      await this.#untilWoken()
+  /** Reads the log from where the segments have led to. */
+  #readOn(): void {
+    const positions = this.#after?.copy()
+    this.#leave()
+    if (positions === undefined || this.#outlet.isOver) return
+    this.#read((signal) => this.#source.reader(this.#outlet, signal, positions))
+  }
+
+  #read(readerUntil: (signal: AbortSignal) => StreamReader): void {
+    const stop = new AbortController()
+    const reading: Reading = { stop, wake: ignore }
+    this.#reading = reading
+    const ended = () => {
+      if (this.#reading === reading) this.#reading = undefined
+    }
+    this.#readUntilTail(readerUntil(stop.signal), reading).then(ended, (error: unknown) => {
+      ended()
+      if (!this.#outlet.isOver) this.#onError(this.#outlet, error)
+    })
+  }
+
+  async #readUntilTail(reader: StreamReader, reading: Reading): Promise<void> {
+    const { signal } = reading.stop
+    while (this.#isBlocked && !signal.aborted) await untilWoken(reading)
+    while (!signal.aborted) {
+      const step = await reader.step()
+      if (step === 'over') return
+      if (step !== 'tail' || signal.aborted) continue
+      if (await this.#join(reader, reading)) return
+      // Without a pause a hub that one cannot join would be tried again at once, and for ever.
+      await reader.pause()
     }
   }
 
-  #untilWoken(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#wake = resolve
-    return promise
+  /** Leaves the rest to the shared tail; false if it could not be joined. */
+  async #join(reader: StreamReader, reading: Reading): Promise<boolean> {
+    const hub = this.#source.hub(reader.positions)
+    this.#hub = hub
+    hub.attach(this)
+    let isInStep = false
+    try {
+      isInStep = await this.#getInStep(hub, reader, reading)
+    } finally {
+      if (!isInStep) this.#leave()
+    }
+    if (isInStep) this.pump()
+    return isInStep
+  }
+
+  /** Reads the log up to where the hub stands, until both are at the same place in all partitions. */
+  async #getInStep(hub: TailHub, reader: StreamReader, reading: Reading): Promise<boolean> {
+    const { signal } = reading.stop
+    while (!hub.hasEnded && !signal.aborted) {
+      const next = hub.end
+      const target = hub.place
+      for (;;) {
+        const { positions } = reader
+        if (positions.isAt(target)) {
+          if (hub.hasEnded || signal.aborted || next < hub.first) break
+          this.#next = next
+          this.#after = target
+          this.#reading = undefined
+          return true
+        }
+        const behind = positions.behind(target)
+        if (behind.length === 0) {
+          // Ahead of the hub, which gets here soon: what is ahead has been committed.
+          if (hub.positions.isAt(target)) await untilWoken(reading)
+          break
+        }
+        if (!(await reader.catchUp(behind, target))) return false
+      }
+    }
+    return false
   }
 
   #leave(): void {
     const hub = this.#hub
     this.#hub = undefined
     this.#next = undefined
-    this.#wake = () => undefined
-    if (this.#after !== undefined) this.#reader.goTo(this.#after.copy())
     this.#after = undefined
     hub?.detach(this)
   }
 }
+
+function untilWoken(reading: Reading): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  reading.wake = resolve
+  return promise
+}
+
+function ignore(): void {}

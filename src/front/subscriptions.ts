@@ -3,21 +3,19 @@ import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import { Gate } from '../lib/gate.ts'
+import { GenerationCache } from '../lib/generation-cache.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataImage, MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
 import type { Isolation, StorageService } from '../wire/internal.ts'
-import { GenerationCache } from './generation-cache.ts'
-import type { ReadPositions } from './read-positions.ts'
 import type { ReadRange } from './read-start.ts'
 import type { StreamEndReason, StreamOutlet } from './stream-outlet.ts'
-import { StreamReader } from './stream-reader.ts'
 import type { StreamRendering } from './stream-renderer.ts'
-import { StreamRenderer } from './stream-renderer.ts'
+import type { StreamSourceDeps } from './stream-source.ts'
+import { StreamSource } from './stream-source.ts'
 import type { StreamStart } from './stream-start.ts'
 import { startStream } from './stream-start.ts'
 import { Subscriber } from './subscriber.ts'
-import { TailHub } from './tail-hub.ts'
 import type { TailSegment } from './tail-ring.ts'
 
 export interface SubscriptionRequest {
@@ -55,15 +53,19 @@ export interface PreparedStream {
 
 export class Subscriptions {
   readonly #deps: SubscriptionsDeps
-  readonly #hubs = new Map<string, TailHub>()
+  readonly #sourceDeps: StreamSourceDeps
+  readonly #sources = new Map<string, StreamSource>()
   readonly #open = new Set<Open>()
-  readonly #out = new ByteWriter()
-  readonly #gate = new Gate(READERS_AT_ONCE)
-  readonly #segments = new GenerationCache<TailSegment>(SEGMENT_CACHE_BYTES)
   readonly #unfollow: () => void
 
   constructor(deps: SubscriptionsDeps) {
     this.#deps = deps
+    this.#sourceDeps = {
+      ...deps,
+      gate: new Gate(READERS_AT_ONCE),
+      segments: new GenerationCache<TailSegment>(SEGMENT_CACHE_BYTES),
+      out: new ByteWriter(),
+    }
     this.#unfollow = deps.metadata.onChange((image) => this.#onMetadata(image))
   }
 
@@ -72,7 +74,9 @@ export class Subscriptions {
   }
 
   get hubs(): number {
-    return this.#hubs.size
+    let count = 0
+    for (const source of this.#sources.values()) if (source.hasHub) count++
+    return count
   }
 
   /**
@@ -84,20 +88,22 @@ export class Subscriptions {
     return { request, start }
   }
 
-  /** Resolves when the connection is gone or its end was sent. */
-  async run({ request, start }: PreparedStream, outlet: StreamOutlet): Promise<void> {
+  /** Follows until the outlet is over, which it may be already. */
+  follow({ request, start }: PreparedStream, outlet: StreamOutlet): void {
     const { topic } = request
     const isWhole = start.positions.partitions.length === topic.partitions.length
     const open = { outlet, topicId: topic.id, partitionsAtStart: topic.partitions.length, isWhole }
+    const source = this.#sourceOf(request, start)
+    const subscriber = new Subscriber(outlet, source, this.#fail)
     this.#open.add(open)
-    try {
-      this.#endIfChanged(open, this.#deps.metadata.image)
-      await this.#subscriber(request, start, outlet).run()
-    } catch (error) {
-      this.#fail(outlet, error)
-    } finally {
+    source.streams++
+    outlet.whenOver(() => {
+      subscriber.stop()
       this.#open.delete(open)
-    }
+      if (--source.streams === 0) this.#sources.delete(source.key)
+    })
+    this.#endIfChanged(open, this.#deps.metadata.image)
+    if (!outlet.isOver) subscriber.start(start)
   }
 
   /** Ends all streams. */
@@ -110,43 +116,20 @@ export class Subscriptions {
     this.endAll('draining')
   }
 
-  #subscriber(request: SubscriptionRequest, start: StreamStart, outlet: StreamOutlet): Subscriber {
-    const { clock, storage } = this.#deps
-    const { isolation, rendering } = request
-    const rendererAt = (positions: ReadPositions) =>
-      new StreamRenderer(positions, rendering, this.#out)
-    const streamKey = `${request.topic.id} ${start.positions.partitions} ${isolation} ${rendering}`
-    const reader = new StreamReader(
-      {
-        clock,
-        storage,
-        gate: this.#gate,
-        rendererAt,
-        segments: this.#segments,
-        streamKey,
-        resolve: start.resolve,
-      },
-      outlet,
-      start.positions,
-      start.unresolved,
-      isolation,
-    )
-    const hubFor = (positions: ReadPositions) => {
-      let hub = this.#hubs.get(streamKey)
-      if (hub === undefined) {
-        const created = new TailHub(this.#deps, rendererAt(positions.copy()), isolation, () => {
-          if (this.#hubs.get(streamKey) === created) this.#hubs.delete(streamKey)
-        })
-        hub = created
-        this.#hubs.set(streamKey, hub)
-      }
-      return hub
+  #sourceOf(
+    { topic, isolation, rendering }: SubscriptionRequest,
+    start: StreamStart,
+  ): StreamSource {
+    const key = `${topic.id} ${start.positions.partitions} ${isolation} ${rendering}`
+    let source = this.#sources.get(key)
+    if (source === undefined) {
+      source = new StreamSource(this.#sourceDeps, key, isolation, rendering)
+      this.#sources.set(key, source)
     }
-    return new Subscriber(outlet, reader, hubFor)
+    return source
   }
 
-  #fail(outlet: StreamOutlet, error: unknown): void {
-    if (outlet.signal.aborted) return
+  readonly #fail = (outlet: StreamOutlet, error: unknown): void => {
     if (error instanceof ServiceError) {
       outlet.error(error, undefined)
     } else {

@@ -9,7 +9,7 @@ import { ServiceError } from '../lib/service-error.ts'
 import type { FetchResult, Isolation, StorageService } from '../wire/internal.ts'
 import type { ReadPositions } from './read-positions.ts'
 import type { StreamRenderer } from './stream-renderer.ts'
-import type { TailSegment } from './tail-ring.ts'
+import type { TailPiece } from './tail-ring.ts'
 import { TailRing } from './tail-ring.ts'
 
 export interface TailMember {
@@ -38,7 +38,10 @@ export class TailHub {
   readonly #onEnd: () => void
   readonly #ring = new TailRing(LIMITS.tailHubRingBytes)
   readonly #members = new Set<TailMember>()
+  /** The members, to walk along; made anew when they have changed. */
+  #roll: readonly TailMember[] | undefined
   readonly #stop = new AbortController()
+  #place: ReadPositions | undefined
   #turn = 0
   #isDelivering: boolean = false
   #hasMore: boolean = false
@@ -78,18 +81,28 @@ export class TailHub {
     return this.#renderer.positions
   }
 
-  segment(number: number): TailSegment | undefined {
-    return this.#ring.at(number)
+  /** Where the loop stands now, not to be moved: shared by all who ask until it goes on. */
+  get place(): ReadPositions {
+    this.#place ??= this.positions.copy()
+    return this.#place
+  }
+
+  /** What a member that is at segment `number` writes next; undefined if it has fallen out. */
+  piece(number: number): TailPiece | undefined {
+    return this.#ring.piece(number)
   }
 
   attach(member: TailMember): void {
     this.#members.add(member)
+    this.#roll = undefined
     if (this.#members.size === 1) this.#start()
   }
 
   /** The hub ends with its last member. */
   detach(member: TailMember): void {
-    if (this.#members.delete(member) && this.#members.size === 0) this.#end()
+    if (!this.#members.delete(member)) return
+    this.#roll = undefined
+    if (this.#members.size === 0) this.#end()
   }
 
   #start(): void {
@@ -125,6 +138,7 @@ export class TailHub {
 
   #take(results: readonly FetchResult[]): boolean {
     for (const result of results) if (!result.ok) return false
+    this.#place = undefined
     for (const result of results) if (result.ok) this.#renderer.load(result)
     let segment = this.#renderer.next()
     for (; segment !== undefined; segment = this.#renderer.next()) this.#ring.push(segment)
@@ -134,22 +148,27 @@ export class TailHub {
 
   #deliver(): void {
     this.#hasMore = true
-    if (!this.#isDelivering) this.#deliverTo([...this.#members], 0)
+    if (!this.#isDelivering) this.#deliverRound()
   }
 
-  /** Serves members in slices; a segment that comes meanwhile goes along, and starts another round. */
+  #deliverRound(): void {
+    this.#hasMore = false
+    this.#roll ??= [...this.#members]
+    this.#deliverTo(this.#roll, 0)
+  }
+
+  /**
+   * Serves members in slices; a segment that comes meanwhile goes along, and starts another round.
+   * One that has left since is told, too, and has nothing to do.
+   */
   #deliverTo(members: readonly TailMember[], from: number): void {
-    if (from === 0) this.#hasMore = false
     const to = Math.min(members.length, from + MEMBERS_PER_TURN)
-    for (let i = from; i < to; i++) {
-      const member = members[i] as TailMember
-      if (this.#members.has(member)) member.pump()
-    }
+    for (let i = from; i < to; i++) members[i]?.pump()
     const isLast = to === members.length
     this.#isDelivering = !isLast || this.#hasMore
     if (!this.#isDelivering) return
     this.#deps.clock.immediate(() => {
-      if (isLast) this.#deliverTo([...this.#members], 0)
+      if (isLast) this.#deliverRound()
       else this.#deliverTo(members, to)
     })
   }
@@ -160,6 +179,7 @@ export class TailHub {
     this.#onEnd()
     const members = [...this.#members]
     this.#members.clear()
+    this.#roll = undefined
     for (const member of members) member.hubEnded()
   }
 }

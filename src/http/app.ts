@@ -16,6 +16,8 @@ import { clientGone } from './client-gone.ts'
 import { ConnectionLimit } from './connection-limit.ts'
 import { Entrance } from './entrance.ts'
 import { ErrorAnswers } from './error-handler.ts'
+import { createHttpServer } from './http-server.ts'
+import { KnownAnswers } from './known-answers.ts'
 import { answerUnknownRoute } from './method-not-allowed.ts'
 import { RequestEnd } from './request-end.ts'
 import { ResponseEncoder } from './response-encoding.ts'
@@ -36,10 +38,17 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Resolves at a moment at which no request is under way. */
     whenIdle(): Promise<void>
+    /** For answers whose body is shared. */
+    readonly knownAnswers: KnownAnswers
   }
   interface FastifyRequest {
     /** The answer's raw side, for parsers, which fastify does not give the reply. */
     response: ServerResponse
+    /**
+     * Says that nothing refers to the bytes of the body any more, so that they may be written over.
+     * Never merely because the answer is done: records may still wait to be encoded.
+     */
+    releaseBody(): void
   }
 }
 
@@ -73,21 +82,8 @@ export interface AppOptions {
 /** Longer than any name that is allowed, so that a name that is too long is told so. */
 const PARAMETER_LENGTH = 1024
 
-const HTTP_SERVER = {
-  maxHeaderSize: 32 * 1024,
-  /** For the headers. Bodies are watched by their reader, as uploads and streams may last. */
-  headersTimeout: 30_000,
-  requestTimeout: 0,
-  /** Node would refuse its lack without a body; the entrance does it with a problem document. */
-  requireHostHeader: false,
-  connectionsCheckingInterval: 5_000,
-  noDelay: true,
-  /** Finds dead peers of connections on which the server only waits. */
-  keepAlive: true,
-  keepAliveInitialDelay: 10_000,
-}
-/** Above the idle timeout of common load balancers (60 s), who must be the ones to close. */
-const KEEP_ALIVE_MS = 72_000
+/** Of answers that are kept for the next who ask the same. */
+const KNOWN_ANSWER_BYTES = 16 * 1024 * 1024
 
 export type App = ReturnType<typeof buildApp>
 
@@ -101,20 +97,21 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
   const errors = new ErrorAnswers({ logger: deps.logger, requestEnd })
   const requestIds = new RequestIds(deps.random)
   const connections = new ConnectionLimit(options.maxConnections, deps.metrics)
-  const browserRules = new BrowserRules(options)
   const entrance = new Entrance({
     requestEnd,
     connections,
-    browserRules,
+    browserRules: new BrowserRules(options),
     draining: deps.draining,
   })
   const encoder = new ResponseEncoder()
+  const knownAnswers = new KnownAnswers({ entrance, requestIds }, KNOWN_ANSWER_BYTES)
 
   const app = Fastify({
     logger: false,
-    http: HTTP_SERVER,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requestTimeout: 0,
+    serverFactory: (route) =>
+      createHttpServer((request, response) => {
+        if (!knownAnswers.answer(request, response)) route(request, response)
+      }),
     // While draining the entrance answers, with a problem document.
     return503OnClosing: false,
     // Whoever closes has waited for the requests that can be finished.
@@ -130,6 +127,7 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
 
   app.addHook('onRoute', (route) => applyRouteRules(route, options.maxRequestBytes, encoder))
   app.decorate('whenIdle', () => requestEnd.whenIdle())
+  app.decorate('knownAnswers', knownAnswers)
   app.decorateRequest('response')
   app.decorateRequest('signal', {
     getter() {
@@ -139,6 +137,7 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
   app.addHook('onRequest', entrance.onRequest)
   const parseJson = app.getDefaultJsonParser('error', 'error')
   const bodies = new BodyReader({ budget, stalls, requestEnd, parseJson })
+  app.decorateRequest('releaseBody', bodies.release)
   app.removeAllContentTypeParsers()
   // The pattern is for bodies with a content type, which fastify then remembers; `*` for those without.
   for (const type of [/^/, '*']) {

@@ -9,6 +9,8 @@ import type { FastifyRequest } from 'fastify'
 import { assert } from '../lib/assert.ts'
 import type { ByteBudget } from '../lib/byte-budget.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import { duplicateMember } from '../wire/json-duplicates.ts'
+import { BodySlabs } from './body-slabs.ts'
 import { decoderFor, inflateError } from './content-decoding.ts'
 import type { RequestEnd } from './request-end.ts'
 import type { StallWatch, WatchedBody } from './stall-watch.ts'
@@ -50,9 +52,20 @@ export interface BodyReaderDeps {
 
 export class BodyReader {
   readonly #deps: BodyReaderDeps
+  readonly #slabs = new BodySlabs()
+
+  /** `FastifyRequest.releaseBody`, which says when it may be called. */
+  readonly release: (this: FastifyRequest) => void
 
   constructor(deps: BodyReaderDeps) {
     this.#deps = deps
+    const slabs = this.#slabs
+    this.release = function release() {
+      const { body } = this
+      if (!Buffer.isBuffer(body)) return
+      this.body = undefined
+      slabs.give(body)
+    }
   }
 
   /** A content type parser for every type. */
@@ -89,7 +102,8 @@ export class BodyReader {
     const declaredBytes = length === undefined ? -1 : Number(length)
     if (declaredBytes > limitBytes) throw bodyTooLarge(limitBytes)
     const decoder = decoderFor(request.raw.headers['content-encoding'])
-    const body = new WholeBody(budget, limitBytes, decoder === undefined ? declaredBytes : -1)
+    const memory = { budget, slabs: this.#slabs }
+    const body = new WholeBody(memory, limitBytes, decoder === undefined ? declaredBytes : -1)
     continueIfExpected(request)
     const reading = new Reading(source, decoder, body, stalls, (error) => {
       requestEnd.holds(request.response, body.heldBytes)
@@ -115,8 +129,20 @@ export class BodyReader {
     this.#readWhole(request, source, limitBytes, (error, body) => {
       if (error) done(error)
       else if (!Buffer.isBuffer(body) || body.length === 0) done(null, undefined)
-      else if (isUtf8(body)) this.#deps.parseJson(request, body.toString('utf8'), done)
+      else if (isUtf8(body)) this.#parse(request, body.toString('utf8'), done)
       else done(new ServiceError('malformed-request', 'the body is not UTF-8'))
+    })
+  }
+
+  #parse(request: FastifyRequest, text: string, done: Done): void {
+    this.#deps.parseJson(request, text, (error, body) => {
+      const pointer = error === null ? duplicateMember(text) : undefined
+      if (pointer === undefined) done(error, body)
+      else {
+        const fault = { pointer, detail: 'is given twice' }
+        const detail = `${pointer} ${fault.detail}`
+        done(new ServiceError('invalid-request', detail, { errors: [fault] }))
+      }
     })
   }
 

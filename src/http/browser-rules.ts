@@ -99,7 +99,7 @@ export class BrowserRules {
     { headers, method = 'GET' }: IncomingMessage,
     reply: FastifyReply,
   ): ServiceError | undefined {
-    if (this.#hosts !== undefined && !this.#hostAllowed(headers.host)) {
+    if (!this.isHostAllowed(headers.host)) {
       return new ServiceError(
         'host-not-allowed',
         'the Host header names neither localhost nor an allowed host',
@@ -135,6 +135,16 @@ export class BrowserRules {
     }
   }
 
+  /** Whether the server answers to what the header `Host` says. */
+  isHostAllowed(host: string | undefined): boolean {
+    // Only HTTP/1.0 may leave it out, which no browser speaks.
+    if (this.#hosts === undefined || host === undefined || this.#goodHosts.has(host)) return true
+    const lower = host.toLowerCase()
+    const good = this.#hosts.has(lower) || this.#hosts.has(nameOf(lower))
+    if (good && this.#goodHosts.size < HOSTS_REMEMBERED) this.#goodHosts.add(host)
+    return good
+  }
+
   #refuse(who: string): ServiceError | undefined {
     if (this.#anyOrigin) return undefined
     return new ServiceError('origin-not-allowed', `pages of ${who} may not write here`)
@@ -142,15 +152,6 @@ export class BrowserRules {
 
   #originAllowed(origin: string): boolean {
     return this.#anyOrigin || this.#origins.has(origin)
-  }
-
-  #hostAllowed(host: string | undefined): boolean {
-    // Only HTTP/1.0 may leave it out, which no browser speaks.
-    if (host === undefined || this.#goodHosts.has(host)) return true
-    const lower = host.toLowerCase()
-    const good = this.#hosts?.has(lower) === true || this.#hosts?.has(nameOf(lower)) === true
-    if (good && this.#goodHosts.size < HOSTS_REMEMBERED) this.#goodHosts.add(host)
-    return good
   }
 }
 

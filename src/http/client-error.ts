@@ -1,4 +1,5 @@
 /** Answers what is not even HTTP, where there is no request to answer through. */
+import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ErrorCode } from '../lib/service-error.ts'
@@ -8,6 +9,7 @@ import { PROBLEM_MEDIA_TYPE, problemOf } from '../wire/problem.ts'
 /** Codes of Node's HTTP parser and server; every other one is a malformed request. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'headers-too-large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'headers-too-large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
 }
 
@@ -17,10 +19,8 @@ const DETAILS: Partial<Record<ErrorCode, string>> = {
 }
 
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  // A reset connection cannot be answered, and an answer that is under way must not be cut into:
-  // Node's own handler tells by the same member.
-  const { _httpMessage: underWay } = socket as { _httpMessage?: object | null }
-  if (error.code === 'ECONNRESET' || !socket.writable || (underWay ?? null) !== null) {
+  // A reset connection cannot be answered, and the answer to a request before must not be cut into.
+  if (error.code === 'ECONNRESET' || !socket.writable || !mayAnswer(socket)) {
     socket.destroy()
     return
   }
@@ -34,4 +34,13 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
       `Connection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   )
+}
+
+/**
+ * Whether nothing is being answered, or the request that is at fault in its body and has no answer
+ * yet. Node's own handler tells by the same member.
+ */
+function mayAnswer(socket: Socket): boolean {
+  const { _httpMessage: underWay } = socket as { _httpMessage?: ServerResponse | null }
+  return (underWay ?? null) === null || (!underWay?.headersSent && !underWay?.req.complete)
 }

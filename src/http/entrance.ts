@@ -2,7 +2,7 @@
  * What happens to every request before its route sees it, in one synchronous hook: it is counted
  * and named, and refused if the server drains, is full, or a browser may not do this.
  */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ServiceError } from '../lib/service-error.ts'
 import type { BrowserRules } from './browser-rules.ts'
@@ -52,6 +52,19 @@ export class Entrance {
       }
     }
     done()
+  }
+
+  /**
+   * Whether a request that says nothing of origins may have its answer without the hook; if so, it
+   * is counted.
+   */
+  letsPass(request: IncomingMessage, response: ServerResponse): boolean {
+    const { requestEnd, connections, browserRules, draining } = this.#deps
+    if (draining() || connections.refuses(request.socket)) return false
+    if (!browserRules.isHostAllowed(request.headers.host)) return false
+    if (malformed(request) !== undefined) return false
+    requestEnd.begin(response)
+    return true
   }
 
   #noRoom(request: FastifyRequest, reply: FastifyReply): ServiceError | undefined {

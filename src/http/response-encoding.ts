@@ -1,6 +1,7 @@
 /** Compresses answers for clients that take it: whole bodies only, off the main thread, bounded. */
 import { constants, gzip, zstdCompress } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { addVary } from './vary.ts'
 
 type Encoding = 'gzip' | 'zstd'
 type Payload = string | Buffer
@@ -88,11 +89,6 @@ function compress(
   else {
     zstdCompress(payload, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } }, done)
   }
-}
-
-function addVary(reply: FastifyReply, name: string): void {
-  const vary = reply.getHeader('vary')
-  reply.header('vary', vary === undefined ? name : `${String(vary)}, ${name}`)
 }
 
 /** A strong tag speaks of exact bytes, which these no longer are (RFC 9110, section 8.8.1). */

@@ -5,74 +5,88 @@
 import type { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { watchStall } from '../env/socket-stall.ts'
-import { ServiceError } from '../lib/service-error.ts'
+import type { ServiceError } from '../lib/service-error.ts'
 import { problemOf } from '../wire/problem.ts'
 import type { ControlEvent } from '../wire/sse.ts'
 import { commentFrame, controlFrame } from '../wire/sse.ts'
 import type { StreamChunk } from '../wire/stream-chunk.ts'
 import { streamChunk } from '../wire/stream-chunk.ts'
 
-export interface SseConnectionOptions {
-  /** Names the stream in error events and in the log. */
-  readonly traceId: string
+/** What all connections have in common. */
+export interface SseConnectionOwner {
   /** A reader that takes nothing for so long is cut off. */
   readonly stallMs: number
-  /** Called once, when the reader was cut off. */
-  readonly onStall: () => void
+  /** The reader was cut off. */
+  stalled(): void
+  /** The connection is gone or its end was sent. */
+  over(connection: SseConnection): void
 }
 
 /** With so many unsent bytes it takes no more; with the last chunk on top it stays below 1 MiB. */
 const FULL_BYTES = 512 * 1024
 
 export class SseConnection {
+  /** When its life is over, on the monotonic clock. */
+  readonly endsAtMs: number
+  readonly #owner: SseConnectionOwner
   readonly #response: ServerResponse
-  /** Undefined when chunks must go through the response: HTTP/1.0, and requests that are pipelined. */
-  readonly #socket: Socket | undefined
+  /** The response itself when chunks must go through it: HTTP/1.0, and requests that are pipelined. */
+  readonly #out: Socket | ServerResponse
+  /** Names the stream in error events. */
   readonly #traceId: string
-  readonly #ended = new AbortController()
-  #drained: (() => void)[] = []
+  #isOver: boolean = false
+  #isWatched: boolean = false
+  #onOver: (() => void) | undefined
 
   /** The head of the answer was sent. */
-  constructor(response: ServerResponse, options: SseConnectionOptions) {
+  constructor(
+    response: ServerResponse,
+    owner: SseConnectionOwner,
+    { traceId, endsAtMs }: { readonly traceId: string; readonly endsAtMs: number },
+  ) {
     const { socket } = response
+    this.endsAtMs = endsAtMs
+    this.#owner = owner
     this.#response = response
-    this.#traceId = options.traceId
-    this.#socket = socket instanceof Socket && response.chunkedEncoding ? socket : undefined
-    const out = this.#socket ?? response
-    out.on('drain', this.#onDrain)
-    const unwatch =
-      socket === null
-        ? ignore
-        : watchStall(socket, options.stallMs, () => {
-            options.onStall()
-            response.destroy()
-          })
-    response.once('close', () => {
-      out.off('drain', this.#onDrain)
-      unwatch()
-      this.#abort('the client is gone')
-    })
-    if (response.closed) this.#abort('the client is gone')
+    this.#out = socket instanceof Socket && response.chunkedEncoding ? socket : response
+    this.#traceId = traceId
+    if (response.closed) this.#isOver = true
+    else response.on('close', () => this.#over())
   }
 
-  /** Aborts when the connection is gone or its end was sent. */
-  get signal(): AbortSignal {
-    return this.#ended.signal
+  /** Whether the connection is gone or its end was sent; what is written then goes nowhere. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
+  /** Calls `run` once, when it is over; one may wait for that. */
+  whenOver(run: () => void): void {
+    if (this.#isOver) run()
+    else this.#onOver = run
+  }
+
+  /** False: it holds enough unsent bytes; wait for `whenDrained` before the next. */
   write(chunks: readonly StreamChunk[]): boolean {
-    if (this.signal.aborted) return true
-    const out = this.#socket ?? this.#response
+    if (this.#isOver) return true
+    const out = this.#out
+    const isFramed = out !== this.#response
     if (chunks.length > 1) out.cork()
-    for (const { framed, payload } of chunks) {
-      out.write(this.#socket === undefined ? payload : framed)
+    for (let i = 0; i < chunks.length; i++) {
+      const { framed, payload } = chunks[i] as StreamChunk
+      out.write(isFramed ? framed : payload)
     }
     if (chunks.length > 1) out.uncork()
-    return out.writableLength < FULL_BYTES
+    const unsentBytes = out.writableLength
+    if (unsentBytes === 0) return true
+    this.#watch()
+    return unsentBytes < FULL_BYTES
   }
 
+  /** Calls `run` once, when there is room again; one may wait for that. Not at all once it is over. */
   whenDrained(run: () => void): void {
-    this.#drained.push(run)
+    this.#out.once('drain', () => {
+      if (!this.#isOver) run()
+    })
   }
 
   event(name: ControlEvent, data: object, cursor: string): void {
@@ -84,35 +98,42 @@ export class SseConnection {
   }
 
   end(reason: string): void {
-    if (this.signal.aborted) return
+    if (this.#isOver) return
     this.#frame(controlFrame('end', { reason }))
     this.#response.end()
-    this.#abort('the stream has ended')
+    this.#over()
   }
 
   /** Keeps proxies from closing a quiet connection; one with unsent bytes is not quiet. */
   beat(): void {
-    const out = this.#socket ?? this.#response
-    if (out.writableLength === 0 && !this.signal.aborted) this.write([HEARTBEAT])
+    if (this.#out.writableLength === 0) this.write(HEARTBEAT)
   }
 
   #frame(frame: Uint8Array): void {
     this.write([streamChunk([frame])])
   }
 
-  readonly #onDrain = (): void => {
-    const drained = this.#drained
-    this.#drained = []
-    if (this.signal.aborted) return
-    for (const run of drained) run()
+  /** Only while there are unsent bytes: a timer that each write starts anew would cost as much as the rest. */
+  #watch(): void {
+    if (this.#isWatched) return
+    this.#isWatched = true
+    const onStall = () => {
+      this.#owner.stalled()
+      this.#response.destroy()
+    }
+    const onIdle = () => {
+      this.#isWatched = false
+    }
+    watchStall(this.#response, this.#owner.stallMs, onStall, onIdle)
   }
 
-  #abort(why: string): void {
-    this.#drained = []
-    this.#ended.abort(new ServiceError('request-timeout', why))
+  #over(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#owner.over(this)
+    this.#onOver?.()
+    this.#onOver = undefined
   }
 }
 
-const HEARTBEAT = streamChunk([commentFrame()])
-
-function ignore(): void {}
+const HEARTBEAT = [streamChunk([commentFrame()])]

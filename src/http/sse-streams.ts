@@ -4,11 +4,12 @@
  */
 import type { FastifyReply } from 'fastify'
 import type { Clock, Timer } from '../env/clock.ts'
-import type { Metrics } from '../env/metrics.ts'
+import type { Counter, Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import { commentFrame, idFrame, retryFrame } from '../wire/sse.ts'
 import { streamChunk } from '../wire/stream-chunk.ts'
+import type { SseConnectionOwner } from './sse-connection.ts'
 import { SseConnection } from './sse-connection.ts'
 
 export interface SseStreamsDeps {
@@ -40,19 +41,14 @@ const HEAD = {
   'x-accel-buffering': 'no',
 } as const
 
-interface Open {
-  readonly connection: SseConnection
-  readonly endsAtMs: number
-}
-
-export class SseStreams {
+export class SseStreams implements SseConnectionOwner {
+  readonly stallMs: number
   readonly #deps: SseStreamsDeps
   readonly #maxStreams: number
-  readonly #stallMs: number
   readonly #lifeMs: number
   readonly #tickMs: number
-  readonly #slots: Set<Open>[] = Array.from({ length: SLOTS }, () => new Set())
-  readonly #countStall: () => void
+  readonly #slots: Set<SseConnection>[] = Array.from({ length: SLOTS }, () => new Set())
+  readonly #stalls: Counter
   #slot = 0
   #open = 0
   #timer: Timer | undefined
@@ -60,14 +56,13 @@ export class SseStreams {
   constructor(deps: SseStreamsDeps, options: SseStreamsOptions) {
     this.#deps = deps
     this.#maxStreams = options.maxStreams
-    this.#stallMs = options.stallMs ?? 20_000
+    this.stallMs = options.stallMs ?? 20_000
     this.#lifeMs = options.lifeMs ?? 15 * 60_000
     this.#tickMs = (options.heartbeatMs ?? 15_000) / SLOTS
-    const stalled = deps.metrics.counter(
+    this.#stalls = deps.metrics.counter(
       'curlew_stream_stalls_total',
       'Streams cut off because their reader took nothing.',
     )
-    this.#countStall = () => stalled.increment()
   }
 
   get open(): number {
@@ -89,16 +84,20 @@ export class SseStreams {
     const { raw } = reply
     raw.writeHead(200, reply.getHeaders() as Record<string, string>)
     raw.flushHeaders()
-    const connection = new SseConnection(raw, {
-      traceId,
-      stallMs: this.#stallMs,
-      onStall: this.#countStall,
-    })
+    const connection = new SseConnection(raw, this, { traceId, endsAtMs: this.#endsAtMs() })
     this.#keep(connection)
     connection.write([
       streamChunk([retryFrame(this.#retryMs()), commentFrame('curlew'), idFrame(cursor)]),
     ])
     return connection
+  }
+
+  stalled(): void {
+    this.#stalls.increment()
+  }
+
+  over(connection: SseConnection): void {
+    for (const slot of this.#slots) if (slot.delete(connection)) this.#open--
   }
 
   close(): void {
@@ -107,32 +106,27 @@ export class SseStreams {
   }
 
   #keep(connection: SseConnection): void {
-    const { clock, random } = this.#deps
-    const spread = 1 - LIFE_SPREAD + 2 * LIFE_SPREAD * random.float()
-    const open = { connection, endsAtMs: clock.monotonicMs() + this.#lifeMs * spread }
-    const slot = this.#slots[this.#slot] as Set<Open>
-    if (connection.signal.aborted) return
-    slot.add(open)
+    if (connection.isOver) return
+    this.#slots[this.#slot]?.add(connection)
     this.#open++
-    connection.signal.addEventListener(
-      'abort',
-      () => {
-        if (slot.delete(open)) this.#open--
-      },
-      { once: true },
-    )
-    this.#timer ??= clock.timer(this.#tickMs, this.#onTick)
+    this.#timer ??= this.#deps.clock.timer(this.#tickMs, this.#onTick)
   }
 
   readonly #onTick = (): void => {
     this.#timer = undefined
     this.#slot = (this.#slot + 1) % SLOTS
     const nowMs = this.#deps.clock.monotonicMs()
-    for (const { connection, endsAtMs } of [...(this.#slots[this.#slot] as Set<Open>)]) {
-      if (nowMs >= endsAtMs) connection.end('renew')
+    for (const connection of [...(this.#slots[this.#slot] as Set<SseConnection>)]) {
+      if (nowMs >= connection.endsAtMs) connection.end('renew')
       else connection.beat()
     }
     if (this.#open > 0) this.#timer = this.#deps.clock.timer(this.#tickMs, this.#onTick)
+  }
+
+  #endsAtMs(): number {
+    const { clock, random } = this.#deps
+    const spread = 1 - LIFE_SPREAD + 2 * LIFE_SPREAD * random.float()
+    return clock.monotonicMs() + this.#lifeMs * spread
   }
 
   #retryMs(): number {

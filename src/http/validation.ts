@@ -2,7 +2,7 @@
  * Checks requests against their schemas. Bodies are taken as they are; path, query and headers,
  * which arrive as text, are converted to the type that the schema names. Nothing is ever removed.
  */
-import type { ErrorObject, Options } from 'ajv'
+import type { ErrorObject, Options, ValidateFunction } from 'ajv'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FastifySchemaValidationError, FastifyServerOptions } from 'fastify'
@@ -39,8 +39,46 @@ function buildValidator(externalSchemas: Readonly<Record<string, object>>) {
     body.addSchema(schema)
     text.addSchema(schema)
   }
-  return ({ schema, httpPart }: RouteSchema) =>
-    (httpPart === 'body' ? body : text).compile(schema as object)
+  return ({ schema, httpPart }: RouteSchema) => {
+    if (httpPart === 'body') return body.compile(schema as object)
+    return inDecimal(text.compile(schema as object), schema as ParameterSchema)
+  }
+}
+
+interface ParameterSchema {
+  readonly properties?: Readonly<
+    Record<string, { readonly type?: unknown; readonly items?: { readonly type?: unknown } }>
+  >
+}
+
+/** Without leading zeros, as offsets in `from=`. */
+const DECIMAL = /^(?:0|-?[1-9]\d*)$/
+
+/** Numbers are decimal: the validator by itself takes whatever JavaScript does, such as `0x10` and `1e2`. */
+function inDecimal(validate: ValidateFunction, { properties = {} }: ParameterSchema) {
+  const names = Object.keys(properties).filter((name) => {
+    const { type, items } = properties[name] ?? {}
+    return type === 'integer' || items?.type === 'integer'
+  })
+  const check = (data: Readonly<Record<string, unknown>>): boolean => {
+    const name = names.find((one) => !isDecimal(data[one]))
+    const isValid = name === undefined && validate(data)
+    check.errors = name === undefined ? validate.errors : [notDecimal(name)]
+    return isValid
+  }
+  check.errors = undefined as ErrorObject[] | null | undefined
+  return check
+}
+
+function isDecimal(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(isDecimal)
+  return typeof value !== 'string' || DECIMAL.test(value)
+}
+
+function notDecimal(name: string): ErrorObject {
+  const params = { type: 'integer' }
+  const message = 'must be integer, in decimal digits'
+  return { instancePath: `/${name}`, schemaPath: '', keyword: 'type', params, message }
 }
 
 function makeAjv(options: Options): Ajv {

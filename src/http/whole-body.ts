@@ -4,12 +4,14 @@
  */
 import type { ByteBudget } from '../lib/byte-budget.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import type { BodySlabs } from './body-slabs.ts'
 
 /** First allocation for a body of unknown length. */
 const FIRST_BYTES = 16 * 1024
 
 export class WholeBody {
   readonly #budget: ByteBudget
+  readonly #slabs: BodySlabs
   readonly #limitBytes: number
   /** -1 while unknown: chunked or inflated. */
   readonly #expectedBytes: number
@@ -20,8 +22,13 @@ export class WholeBody {
   /**
    * @throws ServiceError `body-too-large`, `overloaded`: nothing is held then
    */
-  constructor(budget: ByteBudget, limitBytes: number, expectedBytes: number) {
+  constructor(
+    { budget, slabs }: { budget: ByteBudget; slabs: BodySlabs },
+    limitBytes: number,
+    expectedBytes: number,
+  ) {
     this.#budget = budget
+    this.#slabs = slabs
     this.#limitBytes = limitBytes
     this.#expectedBytes = expectedBytes
     if (expectedBytes > 0) this.#hold(expectedBytes)
@@ -61,8 +68,11 @@ export class WholeBody {
         ? this.#expectedBytes
         : Math.max(end, Math.min(this.#limitBytes, Math.max(FIRST_BYTES, 2 * this.#length)))
     this.#hold(size)
-    const larger = Buffer.allocUnsafeSlow(size)
-    buffer?.copy(larger, 0, 0, this.#length)
+    const larger = this.#slabs.take(size)
+    if (buffer !== undefined) {
+      buffer.copy(larger, 0, 0, this.#length)
+      this.#slabs.give(buffer)
+    }
     this.#buffer = larger
     return larger
   }

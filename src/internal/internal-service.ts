@@ -116,7 +116,7 @@ export class InternalService implements CallReceiver {
 
   #admit({ path, headers }: IncomingCall): Admitted {
     const { identity, signature, clock } = this.#deps
-    if (this.#draining) throw new ServiceError('draining', 'The node is shutting down.')
+    if (this.#draining) throw new ServiceError('draining', 'the node is shutting down')
     const protocol = headers[HEADERS.protocol]
     if (protocol !== PROTOCOL_VERSION) {
       throw new InternalRefusal('other-protocol', `This node speaks version ${PROTOCOL_VERSION}.`)
@@ -157,7 +157,7 @@ export class InternalService implements CallReceiver {
       logger.error({ err: error, path: call.path }, 'an internal call failed')
     }
     const { status, body } = errorAnswer(
-      known ? error : new ServiceError('internal-error', 'The call failed; the log says why.'),
+      known ? error : new ServiceError('internal-error', 'the call failed; the log says why'),
     )
     return { status, headers: headersOf('application/json', body.length), body: [body] }
   }
@@ -221,7 +221,7 @@ function malformed(error: MalformedMessage): InternalRefusal {
 }
 
 function tooManyBodies(): ServiceError {
-  return new ServiceError('overloaded', 'The bodies of internal calls use all the memory they may.')
+  return new ServiceError('overloaded', 'the bodies of internal calls use all the memory they may')
 }
 
 function deadlinePassed(): InternalRefusal {

@@ -82,7 +82,7 @@ export class RequestSignature {
     }
     const call = { session, number: parseCount(number) ?? 0, signedAtMs }
     const taken = this.#replays.take(call, nowMs)
-    if (taken === 'full') throw new ServiceError('overloaded', 'Too many processes call this node.')
+    if (taken === 'full') throw new ServiceError('overloaded', 'too many processes call this node')
     if (taken === 'seen') throw new InternalRefusal('replayed-call', 'The call was taken before.')
     return bodyHash
   }

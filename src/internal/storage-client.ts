@@ -135,5 +135,5 @@ function asServiceError(error: unknown, unsure: ErrorCode): unknown {
   }
   if (!(error instanceof InternalCallError)) return error
   const code = error.definitelyNotDone ? 'partition-unavailable' : unsure
-  return new ServiceError(code, `The node did not answer: ${error.message}`, { cause: error })
+  return new ServiceError(code, `the node did not answer: ${error.message}`, { cause: error })
 }

@@ -20,6 +20,7 @@ import { ReplicaManager } from '../replication/replica-manager.ts'
 import { readIdentity } from '../storage/node-identity.ts'
 import { drained } from './drained.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { MetadataCopy } from './metadata-copy.ts'
 import { publicAppOptions } from './public-app-options.ts'
 import { measureStorage } from './storage-metrics.ts'
 
@@ -84,6 +85,9 @@ async function start(
   const { store, metadata } = await startMetadata(config, deps, lifecycle)
   const storage = await startStorage(config, deps, metadata)
   lifecycle.started(() => storage.close())
+  const copy = new MetadataCopy({ ...deps, store, metadata }, config.data)
+  lifecycle.started(() => copy.close())
+  copy.start()
   measureStorage(deps.metrics, storage, metadata)
 
   const topics = new TopicAdmin({ ...deps, store, view: metadata }, config)

@@ -125,8 +125,8 @@ export class StorageNode {
   /** Why the node cannot serve; empty when it can. */
   get notReady(): readonly string[] {
     if (this.#lifecycle.isDraining) return ['the node is shutting down']
-    const why = this.#registration?.notReady
-    return why === undefined ? [] : [why]
+    const reasons = [this.#registration?.notReady, this.#metadata.staleReason]
+    return reasons.filter((reason) => reason !== undefined)
   }
 
   /** Hands over what it leads, and finishes what is under way, until the signal aborts. */

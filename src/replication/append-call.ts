@@ -34,7 +34,7 @@ export class AppendCall {
   }
 
   readonly #abort = (): void => {
-    const refusal = refuse('outcome-unknown', 'The wait for the acknowledgement was given up.')
+    const refusal = refuse('outcome-unknown', 'the wait for the acknowledgement was given up')
     for (const settle of [...this.#unsettled]) settle(refusal)
   }
 }

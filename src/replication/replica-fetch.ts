@@ -18,6 +18,8 @@ import type { Replica } from './replica.ts'
 
 export interface FetchDeps {
   readonly clock: Clock
+  /** Aborts when the node stops answering. */
+  readonly closing: AbortSignal
   readonly reader: LogReader
   readonly find: (position: FetchPosition) => Replica | Refusal
 }
@@ -40,17 +42,21 @@ export class ReplicaFetch {
   }
 
   async run(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
-    const { clock } = this.#deps
+    signal.throwIfAborted()
+    const { clock, closing } = this.#deps
+    let pass = this.#pass(request)
+    if (pass.results.length > 0) return pass.results
+    // Joined only where something is waited for: that costs more than a read from memory.
+    const stop = AbortSignal.any([signal, closing])
     const deadlineMs = clock.monotonicMs() + request.waitMs
-    for (;;) {
-      const pass = this.#pass(request)
-      if (pass.cold.length > 0 && pass.results.length === 0) await this.#readCold(pass, signal)
+    for (; ; pass = this.#pass(request)) {
+      if (pass.cold.length > 0 && pass.results.length === 0) await this.#readCold(pass, stop)
       if (pass.results.length > 0) return pass.results
       const leftMs = deadlineMs - clock.monotonicMs()
       if (request.waitMs === 0 || leftMs <= 0) return []
       // Cold data that was gone when it was read means that bounds moved: look again.
       if (pass.cold.length > 0) continue
-      await this.#wait(pass, leftMs, signal)
+      await this.#wait(pass, leftMs, stop)
     }
   }
 
@@ -162,7 +168,7 @@ export function boundsFault(replica: Replica, position: FetchPosition): Refusal 
   if (log.damage !== undefined) return refuse('partition-damaged', log.damage)
   if (offset < log.startOffset) {
     const earliest = log.startOffset
-    return refuse('cursor-expired', `The log starts at ${earliest}.`, { earliest })
+    return refuse('cursor-expired', `the log starts at ${earliest}`, { earliest })
   }
   const { highWatermark, endOffset, epochs } = log
   const end = lastEpoch === -1 ? endOffset : epochs.endOffsetOf(lastEpoch, endOffset)

@@ -97,6 +97,7 @@ export class ReplicaManager implements StorageService {
     )
     this.#fetch = new ReplicaFetch({
       clock: deps.clock,
+      closing: this.#closing.signal,
       reader: storage.reader,
       find: ({ topicId, partition }) => this.#find(topicId, partition),
     })
@@ -196,7 +197,7 @@ export class ReplicaManager implements StorageService {
   }
 
   fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
-    return this.#fetch.run(request, AbortSignal.any([signal, this.#closing.signal]))
+    return this.#fetch.run(request, signal)
   }
 
   /** What a follower asks of this node as a leader. */

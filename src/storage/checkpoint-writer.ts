@@ -53,7 +53,14 @@ export interface CheckpointWriterOptions {
 
 interface Capture {
   readonly log: PartitionLog
+  readonly generation: number
   readonly state: CheckpointedLog
+}
+
+interface Captured {
+  readonly position: JournalPosition
+  readonly captures: readonly Capture[]
+  readonly nextLogId: number
 }
 
 export class CheckpointWriter {
@@ -161,36 +168,47 @@ export class CheckpointWriter {
   async #make(clean: boolean): Promise<void> {
     const { journal, clock, writer, fileSystem } = this.#deps
     const startedMs = clock.monotonicMs()
-    const { position, captures, nextLogId } = await this.#capture()
-    const rest = captures.values()
-    const settle = async () => {
-      for (const capture of rest) {
-        const text = JSON.stringify(await this.#settle(capture))
-        const { log } = capture
-        if (!this.#forgotten.has(log)) this.#texts.set(log.identity.logId, text)
-      }
+    let captured = await this.#capture()
+    while (!(await this.#settleAll(captured, clean))) {
+      for (const { log } of captured.captures) this.#changed.add(log)
+      captured = await this.#capture()
     }
-    const isUrgent = clean || captures.length > MANY_LOGS
-    const workers = isUrgent ? CONCURRENT_SYNCS_URGENT : CONCURRENT_SYNCS
-    await Promise.all(Array.from({ length: workers }, settle))
+    const { position, nextLogId } = captured
     if (writer.rootUnsynced) {
       writer.rootUnsynced = false
       await fileSystem.syncDirectory(this.#options.logsDirectory)
     }
     const { identity } = this.#options
     const lost = this.#options.creationsLost() ? { creationsLost: true as const } : {}
-    await this.#write({ identity, journal: position, clean, nextLogId, ...lost })
+    const start = journal.witnessed(position)
+    await this.#write({ identity, journal: start, clean, nextLogId, ...lost })
     journal.release(position)
     this.#options.onFreed()
     this.lastDurationMs = clock.monotonicMs() - startedMs
   }
 
+  /** Resolves to false if something of it has gone since: it is to be captured anew. */
+  async #settleAll({ captures }: Captured, clean: boolean): Promise<boolean> {
+    let isWhole = true
+    const rest = captures.values()
+    const settle = async () => {
+      for (const capture of rest) {
+        const state = await this.#settle(capture)
+        const { log } = capture
+        if (state === undefined) isWhole = false
+        else if (!this.#forgotten.has(log)) {
+          this.#texts.set(log.identity.logId, JSON.stringify(state))
+        }
+      }
+    }
+    const isUrgent = clean || captures.length > MANY_LOGS
+    const workers = isUrgent ? CONCURRENT_SYNCS_URGENT : CONCURRENT_SYNCS
+    await Promise.all(Array.from({ length: workers }, settle))
+    return isWhole
+  }
+
   /** The state of all changed logs at one place of the journal, which is durable up to there. */
-  async #capture(): Promise<{
-    position: JournalPosition
-    captures: Capture[]
-    nextLogId: number
-  }> {
+  async #capture(): Promise<Captured> {
     const { journal } = this.#deps
     for (;;) {
       const settled = this.#options.journaled()
@@ -198,27 +216,32 @@ export class CheckpointWriter {
       const nextLogId = this.#options.nextLogId()
       const changed = this.#changed
       this.#changed = new Set()
-      const captures = [...changed].map((log) => ({ log, state: describe(log) }))
+      const captures = [...changed].map((log) => {
+        return { log, generation: log.generation, state: describe(log) }
+      })
       if (await settled) return { position, captures, nextLogId }
       // Some of what was captured has been refused: it is not in the logs any more.
       for (const log of changed) this.#changed.add(log)
     }
   }
 
-  /** Has the log written and synced as captured; resolves to what the checkpoint says of it. */
-  async #settle({ log, state }: Capture): Promise<CheckpointedLog> {
+  /**
+   * Has the log written and synced as captured; resolves to what the checkpoint says of it. Records
+   * of a log that flushes to the operating system are in no journal: what the disk refused of them
+   * since must not be in the checkpoint. Undefined if such a log flushes on commit by now.
+   */
+  async #settle(capture: Capture): Promise<CheckpointedLog | undefined> {
+    const { log, state } = capture
     if (log.deleted || log.damage !== undefined) return state
-    if (log.flush === 'commit') {
-      await this.#sync(log, state.endOffset)
-      return withoutGone(state, log)
-    }
-    // Such records are in no journal: what the disk refused meanwhile must not be in the checkpoint.
-    for (;;) {
+    while (log.flush === 'os') {
       const { generation } = log
       const latest = describe(log)
       await this.#sync(log, log.endOffset)
       if (generation === log.generation) return withoutGone(latest, log)
     }
+    if (state.flush === 'os' && capture.generation !== log.generation) return undefined
+    await this.#sync(log, state.endOffset)
+    return withoutGone(state, log)
   }
 
   async #sync(log: PartitionLog, endOffset: number): Promise<void> {

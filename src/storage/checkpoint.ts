@@ -76,6 +76,13 @@ export async function missingJournal(
   return (await fileSystem.size(path)) === undefined ? path : undefined
 }
 
+/** Where replay begins; after a stop in good order nothing need be there. */
+export function replayStart({ clean, journal }: Checkpoint): JournalPosition | undefined {
+  if (!clean || journal === undefined) return journal
+  const { throughGroup, ...start } = journal
+  return start
+}
+
 export async function readCheckpoint(
   fileSystem: FileSystem,
   dataDirectory: string,

@@ -11,6 +11,8 @@ export interface JournalPosition {
   readonly groupSequence: number
   /** The first frame wanted; the group may begin with earlier ones. */
   readonly frameSequence: number
+  /** This group and all before it were durable when the position was kept: without them it is damage. */
+  readonly throughGroup?: number
 }
 
 interface Mark {

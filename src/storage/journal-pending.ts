@@ -1,6 +1,6 @@
 /** Frames on their way to the journal: gathered into groups, bounded, each group with one promise. */
 import { ServiceError } from '../lib/service-error.ts'
-import type { GroupKind } from './journal-group.ts'
+import type { GroupKind, KnownChecksum } from './journal-group.ts'
 import { FRAME_HEADER_BYTES, GROUP_KIND, GroupBuilder, groupBytes } from './journal-group.ts'
 
 export class PendingGroup {
@@ -20,7 +20,7 @@ export class PendingGroup {
 
   /** Space that it takes in a file. */
   get sizeBytes(): number {
-    return groupBytes(this.builder.framesBytes)
+    return this.builder.sizeBytes
   }
 
   finish(epoch: bigint, groupSequence: number): Uint8Array {
@@ -62,10 +62,11 @@ export class PendingGroups {
     logId: number,
     parts: readonly Uint8Array[],
     payloadBytes: number,
+    known?: KnownChecksum,
   ): Promise<void> {
     const frameBytes = FRAME_HEADER_BYTES + payloadBytes
     if (this.#bytes > 0 && this.#bytes + frameBytes > this.#limitBytes) {
-      throw new ServiceError('overloaded', 'Too many bytes wait for the disk.', {
+      throw new ServiceError('overloaded', 'too many bytes wait for the disk', {
         retryAfterMs: 1000,
       })
     }
@@ -74,7 +75,7 @@ export class PendingGroups {
       group = new PendingGroup(this.#builderFor(frameBytes), sequence, GROUP_KIND.frames)
       this.#waiting.push(group)
     }
-    group.builder.add(kind, logId, parts, payloadBytes)
+    group.builder.add(kind, logId, parts, payloadBytes, known)
     this.#bytes += frameBytes
     return group.settled.promise
   }

@@ -1,9 +1,12 @@
 /**
  * Reads the journal back after a start: every intact group from a position on, in order. What follows
  * the last one is either the end (nothing, old bytes, a group torn by a crash) or damage: then an
- * intact group of the same epoch with a higher sequence lies somewhere behind it.
+ * intact group of the same epoch with a higher sequence lies somewhere behind it, or what was said to
+ * be durable (by the checkpoint, by a link to another file) is not there.
  */
 import type { FileHandle, FileSystem } from '../env/file-system.ts'
+import type { EchoedFrame } from './journal-echo.ts'
+import { decodeEcho } from './journal-echo.ts'
 import { listSlots } from './journal-files.ts'
 import type { GroupHeader, JournalFrame } from './journal-group.ts'
 import {
@@ -14,6 +17,7 @@ import {
   groupBytes,
   isIntactGroup,
   readGroupHeader,
+  trailerOf,
 } from './journal-group.ts'
 import type { JournalPosition } from './journal-index.ts'
 
@@ -36,10 +40,19 @@ export type ReplayOutcome = {
       readonly detail: string
       /** Where the damage begins. */
       readonly damagedAt: JournalPosition
-      /** First intact group behind it, from which a replay can go on. */
-      readonly resumeAt: JournalPosition
+      /** First intact group behind it, from which a replay can go on; undefined: there is none. */
+      readonly resumeAt: JournalPosition | undefined
+      /** What was in the damaged part, in order, but for the records; undefined if that is not known. */
+      readonly lost: readonly EchoedFrame[] | undefined
     }
 )
+
+interface LaterGroup {
+  readonly position: JournalPosition
+  readonly isLink: boolean
+  /** What it repeats of the group before it. */
+  readonly echo: readonly EchoedFrame[] | undefined
+}
 
 const READ_BYTES = 1024 * 1024
 
@@ -91,6 +104,8 @@ export class JournalReplay {
   #offset: number
   #groupSequence: number
   #nextSequence: number
+  /** Something that was durable is not there. */
+  #isGone: boolean = false
   #groups = 0
   #bytes = 0
 
@@ -112,8 +127,12 @@ export class JournalReplay {
       for (;;) {
         const header = await this.#nextGroup()
         if (header === undefined) {
-          if (await this.#enterNextSlot(slots)) continue
+          if (!this.#isGone && (await this.#enterNextSlot(slots))) continue
           return await this.#ending(slots)
+        }
+        if (header.kind === GROUP_KIND.link) {
+          await this.#follow(header, slots)
+          continue
         }
         if (header.kind === GROUP_KIND.closeSeal) return { ...this.#seen(), end: 'clean' }
         await this.#deliver(header, frame)
@@ -136,6 +155,19 @@ export class JournalReplay {
     this.#reader = undefined
     this.#reader = await this.#openReader(slot, READ_BYTES)
     this.#slot = slot
+  }
+
+  /** To the file that the link names, in which the group was durable before the link. */
+  async #follow(header: GroupHeader, slots: readonly number[]): Promise<void> {
+    const bytes = await this.#reader?.bytesAt(this.#offset, GROUP_HEADER_BYTES + header.lengthBytes)
+    const trailer = trailerOf(bytes as Uint8Array, header)
+    const slot = new DataView(trailer.buffer, trailer.byteOffset, trailer.length).getUint32(0)
+    await this.#reader?.close()
+    this.#reader = undefined
+    this.#slot = slot
+    this.#offset = 0
+    if (slots.includes(slot)) await this.#openSlot(slot)
+    this.#isGone = (await this.#nextGroup()) === undefined
   }
 
   /** The group expected at the current place, if it is there and intact. */
@@ -188,15 +220,13 @@ export class JournalReplay {
 
   /** Tells a torn end from damage. A later group may be anywhere, also behind a damaged start of its file. */
   async #ending(slots: readonly number[]): Promise<ReplayOutcome> {
-    let later: JournalPosition | undefined
+    let later: LaterGroup | undefined
     for (const slot of slots) {
       const from = slot === this.#slot ? this.#offset + BLOCK_BYTES : 0
       const found = await this.#laterGroup(slot, from)
-      if (found !== undefined && found.groupSequence < (later?.groupSequence ?? Infinity)) {
-        later = found
-      }
+      if (found !== undefined && comesBefore(found, later)) later = found
     }
-    if (later === undefined) return { ...this.#seen(), end: 'torn' }
+    if (later === undefined && !this.#mustGoOn()) return { ...this.#seen(), end: 'torn' }
     const damagedAt: JournalPosition = {
       epoch: this.#start.epoch,
       slot: this.#slot,
@@ -204,13 +234,31 @@ export class JournalReplay {
       groupSequence: this.#groupSequence,
       frameSequence: this.#nextSequence,
     }
-    const detail =
-      `journal group ${this.#groupSequence} (slot ${this.#slot}, byte ${this.#offset}) is not intact, ` +
-      `but group ${later.groupSequence} (slot ${later.slot}, byte ${later.offsetBytes}) is`
-    return { ...this.#seen(), end: 'damaged', detail, damagedAt, resumeAt: later }
+    const what = `journal group ${this.#groupSequence} (slot ${this.#slot}, byte ${this.#offset})`
+    if (later === undefined) {
+      const detail = `${what} is not intact, though it was durable, and nothing behind it is known`
+      const unknown = { resumeAt: undefined, lost: undefined }
+      return { ...this.#seen(), end: 'damaged', detail, damagedAt, ...unknown }
+    }
+    const { groupSequence, slot, offsetBytes, frameSequence } = later.position
+    const detail = `${what} is not intact, but group ${groupSequence} (slot ${slot}, byte ${offsetBytes}) is`
+    // What was replayed, or need not be, is not to be replayed again.
+    const resumeAt = {
+      ...this.#start,
+      ...later.position,
+      frameSequence: Math.max(frameSequence, this.#nextSequence),
+    }
+    const isOneGroup = groupSequence === this.#groupSequence + 1
+    const lost = frameSequence <= this.#nextSequence ? [] : isOneGroup ? later.echo : undefined
+    return { ...this.#seen(), end: 'damaged', detail, damagedAt, resumeAt, lost }
   }
 
-  async #laterGroup(slot: number, from: number): Promise<JournalPosition | undefined> {
+  /** Whether more than was read is known to have been durable. */
+  #mustGoOn(): boolean {
+    return this.#isGone || this.#groupSequence <= (this.#start.throughGroup ?? -1)
+  }
+
+  async #laterGroup(slot: number, from: number): Promise<LaterGroup | undefined> {
     const reader = await this.#openReader(slot, READ_BYTES)
     const isLater = (sequence: number) => sequence > this.#groupSequence
     try {
@@ -218,11 +266,23 @@ export class JournalReplay {
         const header = await this.#intactAt(reader, offset, isLater)
         if (header === undefined) continue
         const { groupSequence, frameSequence } = header
-        return { epoch: this.#start.epoch, slot, offsetBytes: offset, groupSequence, frameSequence }
+        const { epoch } = this.#start
+        const position = { epoch, slot, offsetBytes: offset, groupSequence, frameSequence }
+        const isLink = header.kind === GROUP_KIND.link
+        if (!header.hasEcho) return { position, isLink, echo: undefined }
+        const bytes = await reader.bytesAt(offset, GROUP_HEADER_BYTES + header.lengthBytes)
+        return { position, isLink, echo: decodeEcho(trailerOf(bytes, header)) }
       }
       return undefined
     } finally {
       await reader.close()
     }
   }
+}
+
+/** A link has the sequence of the group that it leads to, which says more. */
+function comesBefore(one: LaterGroup, other: LaterGroup | undefined): boolean {
+  if (other === undefined) return true
+  const difference = one.position.groupSequence - other.position.groupSequence
+  return difference === 0 ? other.isLink : difference < 0
 }

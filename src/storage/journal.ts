@@ -13,7 +13,7 @@ import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { JournalFile } from './journal-files.ts'
 import { JournalFiles } from './journal-files.ts'
-import type { GroupKind } from './journal-group.ts'
+import type { GroupKind, KnownChecksum } from './journal-group.ts'
 import {
   BLOCK_BYTES,
   FRAME_HEADER_BYTES,
@@ -54,6 +54,9 @@ export interface JournalOptions {
 
 const MIB = 1024 * 1024
 
+/** At the end of each file: for a seal, and for a link to the next file. */
+const RESERVED_BYTES = 2 * BLOCK_BYTES
+
 export const JOURNAL_DEFAULTS: Omit<JournalOptions, 'directory'> = {
   fileBytes: 64 * MIB,
   groupBytes: 4 * MIB,
@@ -84,6 +87,7 @@ export class Journal {
   #file: JournalFile | undefined
   #offset = 0
   #groupSequence = 0
+  #durableGroup = -1
   #nextSequence = 0
   #refusals = 0
   #writing: boolean = false
@@ -92,13 +96,19 @@ export class Journal {
   #sealTimer: Timer | undefined
   #sealed: boolean = true
   #sealDue: GroupKind | undefined
+  readonly #linkBuilder = new GroupBuilder(BLOCK_BYTES)
+  /** The file that the current group did not fit any more, and where it ends. */
+  #left: { file: JournalFile; offset: number } | undefined
+  /** What the group written last has for the next one to repeat. */
+  #echo: Uint8Array | undefined = new Uint8Array(0)
+  #writer: Promise<void> = Promise.resolve()
   #closing: PromiseWithResolvers<void> | undefined
 
   private constructor(deps: JournalDeps, options: JournalOptions, files: JournalFiles) {
     this.#deps = deps
     this.#options = options
     this.#files = files
-    const capacityBytes = Math.min(options.groupBytes, options.fileBytes - BLOCK_BYTES)
+    const capacityBytes = Math.min(options.groupBytes, options.fileBytes - RESERVED_BYTES)
     this.#pending = new PendingGroups(capacityBytes, options.maxPendingBytes)
     this.#meter = new JournalMeter(deps.metrics ?? nullMetrics, this)
   }
@@ -116,7 +126,7 @@ export class Journal {
 
   /** Largest payload that a frame may have. */
   get maxPayloadBytes(): number {
-    return this.#options.fileBytes - BLOCK_BYTES - GROUP_HEADER_BYTES - FRAME_HEADER_BYTES
+    return this.#options.fileBytes - RESERVED_BYTES - GROUP_HEADER_BYTES - FRAME_HEADER_BYTES
   }
 
   /** Sequence that the next frame will get. */
@@ -167,12 +177,34 @@ export class Journal {
     return index.positionOf(this.#nextSequence)
   }
 
+  /** The position, with what has to be found from there on, as far as it is durable by now. */
+  witnessed(position: JournalPosition): JournalPosition {
+    if (this.#durableGroup < position.groupSequence) return position
+    return { ...position, throughGroup: this.#durableGroup }
+  }
+
+  /** Writes an empty group, so that from then on nothing at all is more than an unused journal. */
+  async writeSeal(): Promise<void> {
+    assert(this.#index !== undefined, 'a journal is started before it is written to')
+    this.#sealed = false
+    this.#sealDue ??= GROUP_KIND.idleSeal
+    this.#wake()
+    await this.#writer
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
   /**
-   * Resolves when the frame is durable. Parts are copied before it returns. Rejects with ServiceError
-   * `disk-full` (not written) or JournalFailedError (outcome unknown; the process must end).
+   * Resolves when the frame is durable. Parts are copied before it returns; what is known of their
+   * checksum is believed. Rejects with ServiceError `disk-full` (not written) or JournalFailedError
+   * (outcome unknown; the process must end).
    * @throws ServiceError `overloaded`, `disk-full`, `draining`; then nothing was admitted
    */
-  append(kind: number, logId: number, parts: readonly Uint8Array[]): Promise<void> {
+  append(
+    kind: number,
+    logId: number,
+    parts: readonly Uint8Array[],
+    known?: KnownChecksum,
+  ): Promise<void> {
     assert(this.#index !== undefined, 'a journal is started before it is appended to')
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#closing !== undefined) throw new ServiceError('draining', 'the journal is closed')
@@ -183,7 +215,7 @@ export class Journal {
     if (this.#files.full && this.#pending.waitingBytes + groupBytes(frameBytes) > this.#room()) {
       throw diskFull()
     }
-    const promise = this.#pending.add(this.#nextSequence, kind, logId, parts, payloadBytes)
+    const promise = this.#pending.add(this.#nextSequence, kind, logId, parts, payloadBytes, known)
     this.#nextSequence++
     this.#wake()
     return promise
@@ -229,7 +261,7 @@ export class Journal {
   #wake(): void {
     if (this.#writing) return
     this.#writing = true
-    void Promise.resolve().then(() => this.#write())
+    this.#writer = Promise.resolve().then(() => this.#write())
   }
 
   async #write(): Promise<void> {
@@ -254,19 +286,22 @@ export class Journal {
     this.#sealDue = undefined
     // An idle seal may have lost its point meanwhile, and the last block of a file may be taken.
     if (seal === GROUP_KIND.idleSeal && this.#sealed) return undefined
-    if (this.#offset + BLOCK_BYTES > this.#options.fileBytes) return undefined
+    const linkBytes = seal === GROUP_KIND.idleSeal ? BLOCK_BYTES : 0
+    if (this.#offset + BLOCK_BYTES + linkBytes > this.#options.fileBytes) return undefined
     return new PendingGroup(this.#sealBuilder, this.#nextSequence, seal)
   }
 
-  /** Bytes left in the current file, a block for a seal set aside. */
+  /** Bytes left in the current file for frames. */
   #room(): number {
-    return this.#options.fileBytes - BLOCK_BYTES - this.#offset
+    return this.#options.fileBytes - RESERVED_BYTES - this.#offset
   }
 
   async #placeFor(group: PendingGroup): Promise<JournalFile | undefined> {
+    group.builder.follow(this.#echo)
     if (group.kind !== GROUP_KIND.frames || group.sizeBytes <= this.#room()) return this.#file
     const file = await this.#files.takeWhenReady()
     if (file === undefined) return undefined
+    if (this.#file !== undefined) this.#left = { file: this.#file, offset: this.#offset }
     this.#file = file
     this.#offset = 0
     return file
@@ -286,10 +321,28 @@ export class Journal {
     this.#offset += bytes.length
     const startMs = this.#deps.clock.monotonicMs()
     await file.file.write([bytes], offset)
+    if (this.#left !== undefined) await this.#writeLink(this.#left, file.slot, group.frameSequence)
+    this.#durableGroup = this.#groupSequence - 1
+    this.#echo = group.builder.echo
     this.#sealed = group.kind !== GROUP_KIND.frames
     this.#lastWriteMs = this.#deps.clock.monotonicMs()
     this.#meter.written(bytes.length, this.#lastWriteMs - startMs)
     this.#pending.done()
+  }
+
+  /** Nothing in the new file is acknowledged before the old one says that it goes on there. */
+  async #writeLink(
+    left: { file: JournalFile; offset: number },
+    slot: number,
+    frameSequence: number,
+  ): Promise<void> {
+    const link = this.#linkBuilder
+    link.clear()
+    link.follow(Uint8Array.of(slot >>> 24, slot >>> 16, slot >>> 8, slot))
+    const groupSequence = this.#groupSequence - 1
+    const bytes = link.finish(GROUP_KIND.link, this.#epoch, groupSequence, frameSequence)
+    await left.file.file.write([bytes], left.offset)
+    this.#left = undefined
   }
 
   /** Without a seal, decay in the last group would look like a group torn by a crash. */
@@ -323,7 +376,7 @@ export class Journal {
 }
 
 function diskFull(): ServiceError {
-  return new ServiceError('disk-full', 'There is no space for another journal file.', {
+  return new ServiceError('disk-full', 'there is no space for another journal file', {
     retryAfterMs: 1000,
   })
 }

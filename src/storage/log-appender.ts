@@ -3,7 +3,7 @@
  * journal in the same turn. What the journal refuses for want of space is taken back, at once and
  * for all logs, so that no frame is ever built on a missing one.
  */
-import { batchLastOffset } from '../core/record-batch.ts'
+import { batchChecksum, batchLastOffset } from '../core/record-batch.ts'
 import type { Clock } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { CheckpointWriter } from './checkpoint-writer.ts'
@@ -11,6 +11,7 @@ import type { DiskSpace } from './disk-space.ts'
 import type { Journal } from './journal.ts'
 import type { FlushMode, FrameKind } from './journal-frames.ts'
 import { encodeEpochStart, encodeFlush, encodeOffset, FRAME } from './journal-frames.ts'
+import type { KnownChecksum } from './journal-group.ts'
 import type { LogPlace } from './log-files.ts'
 import type { LogWriter } from './log-writer.ts'
 import type { PartitionLog } from './partition-log.ts'
@@ -57,7 +58,7 @@ export class LogAppender {
     const lastOffset = batchLastOffset(batch)
     if (log.mustRoll(batch.length, lastOffset, nowMs)) this.roll(log)
     if (log.flush === 'commit') {
-      const group = this.#journal(log, FRAME.append, batch)
+      const group = this.#journal(log, FRAME.append, batch, batchChecksum(batch))
       log.append(batch, nowMs)
       log.journaledEnd = log.endOffset
       this.#track(log, group)
@@ -212,10 +213,15 @@ export class LogAppender {
     }
   }
 
-  #journal(log: PartitionLog, kind: FrameKind, payload: Uint8Array): Promise<void> {
+  #journal(
+    log: PartitionLog,
+    kind: FrameKind,
+    payload: Uint8Array,
+    known?: KnownChecksum,
+  ): Promise<void> {
     const { journal, disk } = this.#deps
     try {
-      this.#lastGroup = journal.append(kind, log.identity.logId, [payload])
+      this.#lastGroup = journal.append(kind, log.identity.logId, [payload], known)
       return this.#lastGroup
     } catch (error) {
       if (isDiskFull(error)) disk.noteFull()
@@ -277,7 +283,7 @@ export class LogAppender {
 }
 
 function diskFull(): ServiceError {
-  return new ServiceError('disk-full', 'The disk is full.', { retryAfterMs: 1000 })
+  return new ServiceError('disk-full', 'the disk is full', { retryAfterMs: 1000 })
 }
 
 function isDiskFull(error: unknown): boolean {

@@ -109,6 +109,9 @@ export class LogManager {
       const manager = new LogManager(parts, recovered)
       parts.journal.start()
       await manager.checkpoints.run(false)
+      // The second one tells a journal that has lost its records from one that has none yet.
+      await parts.journal.writeSeal()
+      await manager.checkpoints.run(false)
       manager.checkpoints.start()
       manager.cleaner.start()
       return manager

@@ -12,7 +12,9 @@ import {
 } from '../core/record-batch.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Checkpoint, CheckpointedLog } from './checkpoint.ts'
+import { replayStart } from './checkpoint.ts'
 import type { Journal } from './journal.ts'
+import type { EchoedFrame } from './journal-echo.ts'
 import {
   decodeCreation,
   decodeEpochStart,
@@ -33,7 +35,8 @@ export const LOST_CREATION = 'its records may have been in the damaged part of t
 export interface JournalDamage {
   readonly detail: string
   readonly from: JournalPosition
-  readonly to: JournalPosition
+  /** Undefined: nothing behind it can be read. */
+  readonly to: JournalPosition | undefined
 }
 
 export interface RecoveredLogs {
@@ -68,7 +71,7 @@ export class LogRecovery {
   /** Logs whose next batch was not there; a cut may still explain it. */
   readonly #gaps = new Map<PartitionLog, string>()
   #nextLogId = 1
-  /** The last start met damage, and did not get far enough to mark the logs that it made then. */
+  /** This start or the last one, which did not get far enough to say so, cannot know all logs. */
   #creationsLost: boolean = false
 
   constructor(deps: LogRecoveryDeps, options: { maxUnwrittenBytes: number }) {
@@ -81,7 +84,7 @@ export class LogRecovery {
     this.#creationsLost = checkpoint.creationsLost === true
     for (const state of checkpoint.logs) this.#restore(state)
     if (!checkpoint.clean) await this.#adoptUnjournaled()
-    const replayedBytes = await this.#replay(checkpoint.journal)
+    const replayedBytes = await this.#replay(replayStart(checkpoint))
     this.#judge()
     for (const log of this.#changed) await this.#deps.writer.flush(log, log.endOffset)
     await this.#deps.logFiles.verify([...this.#logs.values()])
@@ -90,7 +93,7 @@ export class LogRecovery {
       deleted: this.#deleted,
       nextLogId: this.#nextLogId,
       journalDamage: this.#damage,
-      creationsLost: this.#creationsLost || this.#damage.length > 0,
+      creationsLost: this.#creationsLost,
       replayedBytes,
     }
   }
@@ -117,14 +120,30 @@ export class LogRecovery {
       const outcome = await this.#deps.journal.replay(from, (frame) => this.#apply(frame))
       bytes += outcome.bytes
       if (outcome.end !== 'damaged') return bytes
-      const { detail, damagedAt, resumeAt } = outcome
+      const { detail, damagedAt, resumeAt, lost } = outcome
       this.#deps.logger.error({ damagedAt, resumeAt }, `the journal is damaged: ${detail}`)
+      // A damaged seal held no frames, and what the checkpoint has is not missed.
+      if (lost?.length !== 0) {
+        this.#damage.push({ detail, from: damagedAt, to: resumeAt })
+        if (lost !== undefined) for (const frame of lost) await this.#applyLost(frame)
+        else this.#suspectAll()
+      }
+      if (resumeAt === undefined) return bytes
       from = resumeAt
-      // A damaged seal held no frames.
-      if (resumeAt.frameSequence === damagedAt.frameSequence) continue
-      this.#damage.push({ detail, from: damagedAt, to: resumeAt })
-      for (const log of this.#logs.values()) this.#suspects.add(log)
     }
+  }
+
+  /** Which logs the damaged part was about is not known. */
+  #suspectAll(): void {
+    this.#creationsLost = true
+    for (const log of this.#logs.values()) this.#suspects.add(log)
+  }
+
+  /** Of what could not be read only the records are not repeated. */
+  async #applyLost({ kind, logId, payload }: EchoedFrame): Promise<void> {
+    const log = this.#logs.get(logId)
+    if (kind !== FRAME.append) await this.#apply({ sequence: -1, kind, logId, payload })
+    else if (log !== undefined) this.#suspects.add(log)
   }
 
   #apply(frame: JournalFrame): undefined | Promise<void> {

@@ -50,8 +50,9 @@ export async function quarantineJournal(
   { from, to }: JournalDamage,
 ): Promise<void> {
   const path = `${dataDirectory}/journal/${from.slot}`
-  const size = (await fileSystem.size(path)) ?? 0
-  const end = to.slot === from.slot ? to.offsetBytes : size
+  const size = await fileSystem.size(path)
+  if (size === undefined) return
+  const end = to?.slot === from.slot ? to.offsetBytes : size
   const name = `journal-${from.epoch}-${from.slot}-${from.offsetBytes}`
   await quarantineBytes(fileSystem, dataDirectory, { path, start: from.offsetBytes, end }, name)
 }

@@ -35,8 +35,11 @@ export interface WalkedFile {
   readonly epochs: LeaderEpochs
 }
 
-/** How much more than what is wanted is read at once, for the way from the start place to it. */
-const APPROACH_BYTES = 64 * 1024
+/**
+ * How much more than what is wanted is read at once, for the way from the start place to it: the
+ * index has a place every 4 KiB, and larger batches have one each.
+ */
+const APPROACH_BYTES = 8 * 1024
 
 export async function walkSegment(
   { file, writtenBytes, epochs }: WalkedFile,
@@ -146,7 +149,8 @@ class Walk {
     if (sizes.length === 0) return
     let at = 0
     for (const size of sizes) at += size
-    const copy = chunk.slice(from, from + at)
+    const copy = Buffer.allocUnsafeSlow(at)
+    copy.set(chunk.subarray(from, from + at))
     at = 0
     for (const size of sizes) {
       this.#batches.push(copy.subarray(at, at + size))

@@ -228,14 +228,13 @@ export class JsonScanner {
     let at = (bytes.byteOffset + start - base) >> 2
     for (; at < end; at++) {
       const word = words[at] as number
-      const quotes = word ^ 0x22222222
-      const backslashes = word ^ 0x5c5c5c5c
-      // The high bit of each byte: below 0x20, or zero after the exclusive or (a borrow may add a false hit).
-      const hits =
-        ((word - 0x20202020) & ~word) |
-        ((quotes - 0x01010101) & ~quotes) |
-        ((backslashes - 0x01010101) & ~backslashes)
-      if ((hits & 0x80808080) !== 0) break
+      // The high bit of each byte that had none: it was below 0x20, or zero after the exclusive or. A
+      // borrow may add a false hit.
+      const borrowed =
+        (word - 0x20202020) |
+        ((word ^ 0x22222222) - 0x01010101) |
+        ((word ^ 0x5c5c5c5c) - 0x01010101)
+      if ((borrowed & ~word & 0x80808080) !== 0) break
     }
     return (at << 2) + base - bytes.byteOffset
   }

@@ -30,18 +30,20 @@ export interface SlicedRecord {
   readonly timestampMs: number
 }
 
-const MEMBERS = [
-  'key',
-  'value',
-  'headers',
-  'partition',
-  'timestamp',
-  'tombstone',
-  'keyBase64',
-  'valueBase64',
-  'headersBase64',
-] as const
-type Member = (typeof MEMBERS)[number]
+/** Each with its bit in a set of members. */
+const MEMBER = {
+  key: 1,
+  value: 2,
+  headers: 4,
+  partition: 8,
+  timestamp: 16,
+  tombstone: 32,
+  keyBase64: 64,
+  valueBase64: 128,
+  headersBase64: 256,
+} as const
+type Member = keyof typeof MEMBER
+const MEMBERS = Object.keys(MEMBER) as Member[]
 const MEMBER_BYTES = MEMBERS.map(asciiBytes)
 
 /** Members of a record as it is read, which no producer may set. */
@@ -63,7 +65,8 @@ export class RecordSlicer {
   readonly #headers = new HeaderSlicer(this.scanner, (pointer, detail) =>
     this.#fault(pointer, detail),
   )
-  readonly #seen = new Set<Member>()
+  /** The members that the record has, a bit each. */
+  #seen = 0
   #place = 0
   #isFaulty: boolean = false
   #key: Uint8Array | null = null
@@ -113,7 +116,7 @@ export class RecordSlicer {
   #begin(place: number): void {
     this.#place = place
     this.#isFaulty = false
-    this.#seen.clear()
+    this.#seen = 0
     this.#headers.begin()
     this.#key = null
     this.#value = null
@@ -155,11 +158,11 @@ export class RecordSlicer {
 
   /** Takes the value at [start, end), which is JSON. */
   #take(member: Member, start: number, end: number): void {
-    if (this.#seen.has(member)) {
+    if (this.#has(member)) {
       this.#fault(`/${member}`, 'is given twice')
       return
     }
-    this.#seen.add(member)
+    this.#seen |= MEMBER[member]
     const { bytes } = this.scanner
     const first = bytes[start] as number
     switch (member) {
@@ -197,28 +200,31 @@ export class RecordSlicer {
 
   /** What no member can tell alone. */
   #checkTogether(): void {
-    const seen = this.#seen
-    if (seen.has('key') && seen.has('keyBase64')) this.#fault('', 'has both key and keyBase64')
+    if (this.#has('key') && this.#has('keyBase64')) this.#fault('', 'has both key and keyBase64')
     if ((this.#key?.length ?? 0) > LIMITS.keyBytes) {
       this.#fault(
-        seen.has('key') ? '/key' : '/keyBase64',
+        this.#has('key') ? '/key' : '/keyBase64',
         `is longer than ${LIMITS.keyBytes} bytes`,
       )
     }
     if (this.#isTombstone) {
-      if (seen.has('valueBase64') || (seen.has('value') && !this.#isNull)) {
+      if (this.#has('valueBase64') || (this.#has('value') && !this.#isNull)) {
         this.#fault('/tombstone', 'contradicts the value beside it')
       }
       this.#value = null
-    } else if (seen.has('value') && seen.has('valueBase64')) {
+    } else if (this.#has('value') && this.#has('valueBase64')) {
       this.#fault('', 'has both value and valueBase64')
-    } else if (!seen.has('value') && !seen.has('valueBase64')) {
+    } else if (!this.#has('value') && !this.#has('valueBase64')) {
       this.#fault('', 'needs value, valueBase64 or "tombstone": true')
     }
   }
 
+  #has(member: Member): boolean {
+    return (this.#seen & MEMBER[member]) !== 0
+  }
+
   #media(): Media {
-    if (this.#seen.has('value') && !this.#isTombstone) return MEDIA.json
+    if (this.#has('value') && !this.#isTombstone) return MEDIA.json
     const hasType = this.#headers.headers.some(({ name }) => name === CONTENT_TYPE_HEADER)
     return hasType ? MEDIA.header : MEDIA.bytes
   }

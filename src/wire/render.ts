@@ -50,12 +50,14 @@ const LINE_FEED = 0x0a
 const NULL = asciiBytes('null')
 
 export class RecordRenderer {
-  readonly #format: RecordFormat
+  readonly topic: TopicName
+  readonly format: RecordFormat
   readonly #records: RecordWriter
   readonly #cursor = new RecordCursor()
 
   constructor(topic: TopicName, format: RecordFormat) {
-    this.#format = format
+    this.topic = topic
+    this.format = format
     this.#records = new RecordWriter(topic, format === 'json')
   }
 
@@ -82,7 +84,7 @@ export class RecordRenderer {
     while (cursor.next() && cursor.offset < upTo) {
       if (cursor.offset < from) continue
       if (records === limit) return { records, nextOffset: cursor.offset, lastEpoch }
-      if (this.#format === 'json' && records > 0) out.byte(COMMA)
+      if (this.format === 'json' && records > 0) out.byte(COMMA)
       window.cursor?.set(partition, lastEpoch, cursor.offset + 1)
       this.#write(out, partition, window.cursor)
       records++
@@ -93,14 +95,14 @@ export class RecordRenderer {
 
   #write(out: ByteWriter, partition: number, ids: CursorWriter | undefined): void {
     const cursor = this.#cursor
-    if (this.#format === 'json' || this.#format === 'ndjson') {
+    if (this.format === 'json' || this.format === 'ndjson') {
       this.#records.writeRecord(out, partition, cursor)
-      if (this.#format === 'ndjson') out.byte(LINE_FEED)
+      if (this.format === 'ndjson') out.byte(LINE_FEED)
       return
     }
     assert(ids !== undefined, 'the frames of a stream have ids')
     writeId(out, ids.bytes())
-    if (this.#format === 'sse-value') writeValue(out, cursor)
+    if (this.format === 'sse-value') writeValue(out, cursor)
     else {
       beginData(out)
       this.#records.writeRecord(out, partition, cursor)

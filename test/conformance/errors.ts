@@ -100,7 +100,7 @@ function describeBroken(api: Api): void {
     expect(connection.isClosed).toBe(true)
   })
 
-  it('closes the connection of a body whose chunks are broken, and writes nothing', async () => {
+  it('answers a body whose chunks are broken, closes the connection and writes nothing', async () => {
     const topic = await api.makeTopic('chunk')
     const connection = await open()
     connection.write(
@@ -109,7 +109,9 @@ function describeBroken(api: Api): void {
         'c\r\n{"value":1}\n\r\nzz\r\n',
     )
     await connection.until('closed', () => connection.isClosed)
-    expect([undefined, 400]).toContain(await connection.status())
+    expect(await connection.status()).toBe(400)
+    expect(connection.text).toContain('application/problem+json')
+    expect(connection.text).toContain('"code":"malformed-request"')
     await api.expectEmpty(topic)
   })
 

@@ -32,6 +32,27 @@ function describeQueries(api: Api): void {
     await api.expectEmpty(topic)
   })
 
+  it.each([
+    ['GET', 'records?limit=0x10', 'limit'],
+    ['GET', 'records?limit=1e2', 'limit'],
+    ['GET', 'records?maxBytes=007', 'maxBytes'],
+    ['GET', 'records?wait=0x1', 'wait'],
+    ['GET', 'records?partition=0x0', 'partition'],
+    ['GET', 'stream?partition=0e0', 'partition'],
+    ['GET', 'partitions/0x0/records/0', 'partition'],
+    ['GET', 'partitions/0/records/0x0', 'offset'],
+    ['POST', 'publish?partition=0.0', 'partition'],
+    ['DELETE', 'partitions/0/records?before=0x0', 'before'],
+  ] as const)('refuses numbers that are not decimal digits: %s %s', async (method, path, name) => {
+    const topic = await api.makeTopic('decimal')
+    const answer = await api.call(method, `/v1/topics/${topic}/${path}`, {
+      body: method === 'POST' ? 'x' : '',
+    })
+    const { errors } = api.expectProblem(answer, 'invalid-parameter')
+    expect(errors?.[0]?.pointer).toBe(name)
+    await api.expectEmpty(topic)
+  })
+
   it('takes a query as percent-encoded UTF-8, in which + is a space', async () => {
     const topic = await api.makeTopic('plus')
     await api.publish(topic, 'v', { query: '?key=a+b%2Bc%C3%BC' })
@@ -120,6 +141,16 @@ function describeBodies(api: Api): void {
     })
     expect([400, 413, 415], answer.text).toContain(answer.status)
     await api.expectEmpty(topic)
+  })
+
+  it.each(['PUT', 'PATCH'] as const)('refuses a member given twice: %s', async (method) => {
+    const topic = await api.makeTopic('members')
+    const answer = await api.call(method, `/v1/topics/${topic}`, {
+      headers: { 'content-type': 'application/json' },
+      body: '{"retentionMs":-1,"retentionMs":1000}',
+    })
+    const { errors } = api.expectProblem(answer, 'invalid-request')
+    expect(errors?.[0]?.pointer).toBe('/retentionMs')
   })
 
   it.each([

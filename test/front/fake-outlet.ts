@@ -12,7 +12,10 @@ export interface Frame {
 }
 
 export class FakeOutlet implements StreamOutlet {
-  readonly #gone = new AbortController()
+  readonly #over = Promise.withResolvers<void>()
+  readonly over: Promise<void> = this.#over.promise
+  isOver: boolean = false
+  #onOver: (() => void) | undefined
   readonly chunks: StreamChunk[] = []
   readonly events: { name: string; data: unknown; cursor: string | undefined }[] = []
   ended: StreamEndReason | undefined
@@ -21,16 +24,12 @@ export class FakeOutlet implements StreamOutlet {
   /** Writes while it was full: must not happen. */
   overruns = 0
   readonly #takes: () => boolean
-  #waiting: (() => void)[] = []
+  #waiting: (() => void) | undefined
   #isFull: boolean = false
 
   /** `takes` says after each write whether there is room for more. */
   constructor(takes: () => boolean = () => true) {
     this.#takes = takes
-  }
-
-  get signal(): AbortSignal {
-    return this.#gone.signal
   }
 
   get isFull(): boolean {
@@ -45,16 +44,23 @@ export class FakeOutlet implements StreamOutlet {
     return !this.#isFull
   }
 
+  whenOver(run: () => void): void {
+    if (this.isOver) run()
+    else if (this.#onOver === undefined) this.#onOver = run
+    else throw new Error('two wait for the end')
+  }
+
   whenDrained(run: () => void): void {
-    this.#waiting.push(run)
+    if (this.#waiting !== undefined) throw new Error('two wait for room')
+    this.#waiting = run
   }
 
   drain(): void {
     const waiting = this.#waiting
-    this.#waiting = []
+    this.#waiting = undefined
     this.#isFull = false
-    if (this.#gone.signal.aborted) return
-    for (const run of waiting) run()
+    if (this.isOver) return
+    waiting?.()
   }
 
   event(name: string, data: object, cursor: string): void {
@@ -71,7 +77,10 @@ export class FakeOutlet implements StreamOutlet {
   }
 
   disconnect(): void {
-    this.#gone.abort(new Error('the connection is gone'))
+    if (this.isOver) return
+    this.isOver = true
+    this.#onOver?.()
+    this.#over.resolve()
   }
 
   get frames(): Frame[] {

@@ -28,6 +28,7 @@ function setUp(options: { pendingBytes?: number; pendingEntries?: number } = {})
       pendingEntries: 100,
       timeoutMs: 30_000,
       inFlightPerPartition: 1,
+      worthSendingBytes: 10_000,
       ...options,
     },
   )
@@ -86,6 +87,25 @@ describe('Producer', () => {
     storage.release()
     await clock.run(Promise.all([first, ...others]))
     expect(storage.calls.map((call) => valuesIn(call.map((r) => r.batch)).length)).toEqual([1, 3])
+  })
+
+  it('does not hold back what is a batch by itself', async () => {
+    const { clock, storage, produce } = setUp()
+    storage.hold()
+    const large = 'x'.repeat(6_000)
+    const outcomes = [produce(one, [textRecord('a')])]
+    await clock.runFor(1)
+    outcomes.push(produce(one, [textRecord(large)]))
+    await clock.runFor(1)
+    expect(storage.calls).toHaveLength(1)
+    outcomes.push(produce(one, [textRecord(large)]))
+    await clock.runFor(1)
+    outcomes.push(produce(one, [textRecord('b')]))
+    await clock.runFor(1)
+    expect(storage.calls.map((call) => valuesIn(call.map((r) => r.batch)).length)).toEqual([1, 2])
+    storage.release()
+    const offsets = (await clock.run(Promise.all(outcomes))).map(offsetsOf)
+    expect(offsets).toEqual([[0], [1], [2], [3]])
   })
 
   it('does not make one partition wait for another', async () => {

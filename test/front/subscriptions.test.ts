@@ -31,8 +31,8 @@ function setUp(...topics: TopicImage[]) {
       isolation: 'committed',
       rendering: 'record',
     })
-    const done = subscriptions.run(prepared, outlet)
-    return { outlet, done }
+    subscriptions.follow(prepared, outlet)
+    return { outlet, done: outlet.over }
   }
   return { clock, storage, metadata, subscriptions, produce, subscribe }
 }

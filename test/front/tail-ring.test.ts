@@ -25,6 +25,30 @@ describe('TailRing', () => {
     ring.push(segment(5000))
     expect([ring.first, ring.end, ring.at(1)?.chunk.payload.length]).toEqual([1, 2, 5000])
   })
+
+  it('gives what waits as one piece, the same to everybody, until there is more', () => {
+    const ring = new TailRing(1000)
+    ring.push(segment(100))
+    ring.push(segment(100))
+    const piece = ring.piece(0)
+    expect(piece).toMatchObject({ next: 2, chunks: [ring.at(0)!.chunk, ring.at(1)!.chunk] })
+    expect(ring.piece(0)).toBe(piece)
+    expect(ring.piece(1)).toMatchObject({ next: 2, chunks: [ring.at(1)!.chunk] })
+    expect(ring.piece(2)).toBeUndefined()
+    ring.push(segment(100))
+    expect(ring.piece(0)?.next).toBe(3)
+    expect(ring.piece(2)?.next).toBe(3)
+    for (let i = 0; i < 10; i++) ring.push(segment(200))
+    expect(ring.piece(2)).toBeUndefined()
+  })
+
+  it('bounds a piece, but for one large segment', () => {
+    const ring = new TailRing(10_000_000)
+    for (let i = 0; i < 4; i++) ring.push(segment(100_000))
+    expect(ring.piece(0)?.next).toBe(3)
+    ring.push(segment(1_000_000))
+    expect(ring.piece(4)?.next).toBe(5)
+  })
 })
 
 describe('streamChunk', () => {

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { partitionKey } from '../../src/core/ids.ts'
 import { topicImage } from '../front/topics.ts'
 import { frontApp } from './front-app.ts'
+import { RawSocket } from './raw-socket.ts'
+import { listen } from './test-app.ts'
 
 const one = topicImage('one', 1)
 const three = topicImage('three', 3)
@@ -190,6 +192,25 @@ describe('upload', () => {
     await using curlew = await setUp()
     const receipts = receiptsOf((await upload(curlew, 'x'.repeat(1_100_000))).body)
     expect(receipts).toMatchObject([{ error: { code: 'record-too-large', limit: 1_048_576 } }])
+  })
+
+  test('that is silent ends when the node shuts down, with the receipts of what was written', async () => {
+    await using curlew = await setUp()
+    const socket = await RawSocket.open(await listen(curlew.app))
+    const body = lines(1200)
+    socket.write(
+      'POST /v1/topics/one/records?stream=true HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n' +
+        `${body.length.toString(16)}\r\n${body}\r\n`,
+    )
+    await socket.until(/"chunk":0/)
+    await curlew.front.drain()
+    await curlew.app.whenIdle()
+    const text = await socket.until(/\r\n0\r\n\r\n$/)
+    expect(text).toMatch(/"error":\{[^\n]*"code":"draining"[^\n]*"committed":"no"/)
+    expect(text.match(/"chunk":/g)).toHaveLength(1)
+    socket.destroy()
+    expect(curlew.storage.offsets(one.id, 0)).toMatchObject({ logEndOffset: 1000 })
   })
 
   test('refuses what makes no sense for it', async () => {

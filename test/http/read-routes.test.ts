@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { RecordInput } from '../../src/core/record.ts'
 import { encodeBatch } from '../../src/core/record-batch.ts'
+import type { Reader, ReadRequest } from '../../src/front/read.ts'
+import type { ReadPage } from '../../src/front/read-page.ts'
 import type { TopicImage } from '../../src/metadata/metadata-image.ts'
 import { textRecord, topicImage } from '../front/topics.ts'
 import { frontApp } from './front-app.ts'
@@ -103,13 +105,13 @@ describe('read', () => {
     await using curlew = await setUp()
     const { signal } = new AbortController()
     curlew.put(one, 0, 'a', 'b')
-    const first = await curlew.front.reader.read(request(), signal)
-    const second = await curlew.front.reader.read(request(), signal)
+    const first = await readPage(curlew.front.reader, request(), signal)
+    const second = await readPage(curlew.front.reader, request(), signal)
     expect(second.body).toBe(first.body)
     curlew.put(one, 0, 'c')
-    const third = await curlew.front.reader.read(request(), signal)
+    const third = await readPage(curlew.front.reader, request(), signal)
     expect(third.body).not.toBe(first.body)
-    const lines = await curlew.front.reader.read({ ...request(), format: 'ndjson' }, signal)
+    const lines = await readPage(curlew.front.reader, { ...request(), format: 'ndjson' }, signal)
     expect(lines.body.toString().split('\n')).toHaveLength(4)
   })
 
@@ -118,15 +120,15 @@ describe('read', () => {
     const { signal } = new AbortController()
     curlew.put(one, 0, 'a', 'b', 'c')
     const some = { ...request(), limit: 2 }
-    const first = await curlew.front.reader.read(some, signal)
+    const first = await readPage(curlew.front.reader, some, signal)
     const { length } = curlew.storage.fetches
-    const second = await curlew.front.reader.read(some, signal)
+    const second = await readPage(curlew.front.reader, some, signal)
     expect([second, curlew.storage.fetches.length]).toEqual([first, length])
     const fromOffset = { ...some, range: { ...some.range, from: 'offset:0' } }
-    await curlew.front.reader.read(fromOffset, signal)
+    await readPage(curlew.front.reader, fromOffset, signal)
     expect(curlew.storage.fetches).toHaveLength(length)
     await curlew.storage.deleteRecords(one.id, 0, 1)
-    await expect(curlew.front.reader.read(fromOffset, signal)).rejects.toMatchObject({
+    await expect(readPage(curlew.front.reader, fromOffset, signal)).rejects.toMatchObject({
       code: 'cursor-expired',
     })
   })
@@ -195,7 +197,7 @@ describe('waiting', () => {
   test('a reader that leaves leaves nothing behind', async () => {
     await using curlew = await setUp()
     const gone = new AbortController()
-    const reading = curlew.front.reader.read({ ...request(), waitMs: 55_000 }, gone.signal)
+    const reading = readPage(curlew.front.reader, { ...request(), waitMs: 55_000 }, gone.signal)
     await expect.poll(() => curlew.storage.waiting).toBe(1)
     gone.abort(new Error('gone'))
     await expect(reading).rejects.toThrow('gone')
@@ -302,6 +304,13 @@ describe('delete records', () => {
     expect(values(await curlew.page(`one/records?cursor=${expired.earliest}`))).toEqual(['d'])
   })
 })
+
+async function readPage(reader: Reader, asked: ReadRequest, signal: AbortSignal) {
+  const pages: ReadPage[] = []
+  await reader.read(asked, signal, (page) => pages.push(page))
+  expect(pages).toHaveLength(1)
+  return pages[0]!
+}
 
 function request() {
   return {

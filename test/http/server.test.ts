@@ -40,6 +40,41 @@ describe('what is not HTTP', () => {
     expect(text).toContain(`"code":"${code}"`)
   })
 
+  test.each([
+    ['a chunk whose size is none', 'zz\r\n', 400, 'malformed-request'],
+    ['a chunk that is longer than it says', '3\r\nabcdef\r\n', 400, 'malformed-request'],
+    [
+      'trailers that are too large',
+      `0\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`,
+      431,
+      'headers-too-large',
+    ],
+  ])('a body with %s is answered with a problem and closed', async (_, rest, status, code) => {
+    app = testApp()
+    app.post('/v1/take', { config: { body: 'raw' } }, (request) => ({ got: String(request.body) }))
+    const socket = await RawSocket.open(await listen(app))
+    socket.write('POST /v1/take HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n')
+    socket.write(`3\r\nabc\r\n${rest}`)
+    const text = await socket.closed()
+    expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    expect(text).toContain('application/problem+json')
+    expect(text).toContain(`"code":"${code}"`)
+    expect(text.match(/^HTTP\/1\.1 \d/gm)).toHaveLength(1)
+  })
+
+  test('garbage behind a request does not take the place of its answer', async () => {
+    app = testApp()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    app.get('/v1/slow', async () => {
+      await promise
+      return { fine: true }
+    })
+    const socket = await RawSocket.open(await listen(app))
+    socket.write('GET /v1/slow HTTP/1.1\r\nHost: localhost\r\n\r\nGARBAGE\r\n\r\n')
+    expect(await socket.closed()).toBe('')
+    resolve()
+  })
+
   test('a request without Host is answered with a problem', async () => {
     app = testApp()
     const socket = await RawSocket.open(await listen(app))

@@ -1,4 +1,5 @@
-import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { encodeBatch } from '../../src/core/record-batch.ts'
@@ -203,6 +204,27 @@ describe('stream', () => {
     expect(most).toBeLessThan(1024 * 1024 + 600_000)
     await expect.poll(() => curlew.streams.open).toBe(0)
     stalled.destroy()
+  })
+
+  test('keeps a reader that was slow once and has caught up, however quiet it is then', async () => {
+    await using curlew = await setUp({ stallMs: 300 })
+    for (let i = 0; i < 20; i++) curlew.put(`${i}-${'x'.repeat(500_000)}`)
+    const accepting = once(curlew.app.server, 'connection') as Promise<[Socket]>
+    const reader = connect(curlew.port, '127.0.0.1')
+    reader.write(`GET /v1/topics/one/stream?from=earliest HTTP/1.1\r\n${HEAD}`)
+    const [accepted] = await accepting
+    await expect.poll(() => accepted.timeout, { interval: 5 }).toBe(300)
+    let tail = ''
+    reader.on('data', (piece) => {
+      tail = (tail + piece.toString('latin1')).slice(-600_000)
+    })
+    await expect.poll(() => tail.includes('"19-')).toBe(true)
+    // Nothing is unsent any more, which is noticed when the time is over.
+    await expect.poll(() => accepted.timeout, { timeout: 15_000 }).toBe(0)
+    curlew.put('later')
+    await expect.poll(() => tail.includes('"later"')).toBe(true)
+    expect([accepted.destroyed, curlew.streams.open]).toEqual([false, 1])
+    reader.destroy()
   })
 
   test('gives a slow reader everything', async () => {

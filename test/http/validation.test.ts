@@ -113,6 +113,39 @@ describe('bodies', () => {
     expect(answer.statusCode).toBe(status)
   })
 
+  test.each([
+    ['{"name":"a","name":"b"}', '/name'],
+    [String.raw`{"name":"a","n\u0061me":"a"}`, '/name'],
+    ['{"name":"a","sizes":[1,{"a/b":[{"x":1,"y":{},"x":2}]}]}', '/sizes/1/a~1b/0/x'],
+  ])('a member given twice is refused: %s', async (payload, pointer) => {
+    await using app = appWithThings()
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/v1/things/1',
+      headers: { 'content-type': 'application/json' },
+      payload,
+    })
+    expect(answer.statusCode).toBe(422)
+    expect(answer.json()).toMatchObject({
+      code: 'invalid-request',
+      detail: `${pointer} is given twice`,
+      errors: [{ pointer, detail: 'is given twice' }],
+    })
+  })
+
+  test('the same name in different places, or as a value, is not the same member', async () => {
+    await using app = testApp()
+    app.post('/v1/any', (request) => ({ got: request.body }))
+    const payload = String.raw`{"a":{"a":"a"},"b":[{"a":1},{"a":2},"\"a\":","{"],"":"\\"}`
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/v1/any',
+      headers: { 'content-type': 'application/json' },
+      payload,
+    })
+    expect(answer.json()).toEqual({ got: JSON.parse(payload) })
+  })
+
   test('an optional body may be left out', async () => {
     await using app = testApp()
     app.put(
@@ -168,6 +201,17 @@ describe('parameters', () => {
     ['/v1/things/1?limit=1&limit=2', 'limit'],
     ['/v1/things/1?acks=2', 'acks'],
     ['/v1/things/1?partition=1&partition=x', 'partition'],
+    ['/v1/things/0x10', 'id'],
+    ['/v1/things/1?limit=0x5', 'limit'],
+    ['/v1/things/1?limit=1e0', 'limit'],
+    ['/v1/things/1?limit=5.0', 'limit'],
+    ['/v1/things/1?limit=%205', 'limit'],
+    ['/v1/things/1?limit=05', 'limit'],
+    ['/v1/things/1?limit=%2B5', 'limit'],
+    ['/v1/things/1?limit=', 'limit'],
+    ['/v1/things/1?limit=true', 'limit'],
+    ['/v1/things/1?partition=0b1', 'partition'],
+    ['/v1/things/1?partition=1&partition=1e0', 'partition'],
   ])('%s names the parameter %s', async (url, name) => {
     await using app = appWithThings()
     const answer = await app.inject({ method: 'POST', url, payload: { name: 'a' } })

@@ -13,6 +13,7 @@ import type { SeededRandom } from '../support/seeded-random.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import type { TempDirectory } from '../support/temp-directory.ts'
 import { makeTempDirectory } from '../support/temp-directory.ts'
+import { TempServer } from '../support/temp-server.ts'
 
 const TOPICS = ['alpha', 'beta']
 const RECORDS = 400
@@ -82,6 +83,53 @@ describe('a flipped bit', () => {
     expect(outcomes['journal']).toContain('said damaged')
   }, 120_000)
 })
+
+describe('one damaged partition', () => {
+  it('refuses its part of a request, and the rest is written', async () => {
+    const server = await TempServer.start('part', SETTINGS)
+    try {
+      const topic = '/v1/topics/part'
+      await callJson(server.baseUrl, 'PUT', topic, { partitions: 3 })
+      const produce = (values: readonly string[]) =>
+        callJson(server.baseUrl, 'POST', `${topic}/records`, {
+          records: values.map((value, partition) => ({ value, partition })),
+        })
+      for (const [partition, value] of ['first', 'second', 'third'].entries()) {
+        const records = [{ value, partition }]
+        const answer = await callJson(server.baseUrl, 'POST', `${topic}/records`, { records })
+        expect(answer.status, answer.text).toBe(200)
+      }
+      await server.process.killHard()
+      await flipAt(join(server.dataDirectory, 'journal', '0'), 'second')
+      await server.startAgain(SETTINGS)
+      const answer = await produce(['a', 'b', 'c'])
+      expect(answer.status).toBe(207)
+      expect(answer.json()).toMatchObject({
+        records: [
+          { partition: 0, offset: 1 },
+          { error: { code: 'partition-damaged', committed: 'no', retryable: false } },
+          { partition: 2, offset: 1 },
+        ],
+      })
+      for (const [partition, status] of [200, 500, 200].entries()) {
+        const path = `${topic}/records?partition=${partition}`
+        expect((await call(server.baseUrl, 'GET', path)).status).toBe(status)
+      }
+    } finally {
+      await server.close()
+    }
+  })
+})
+
+/** Turns a bit over where the file has the text. */
+async function flipAt(path: string, text: string): Promise<void> {
+  const bytes = await readFile(path)
+  const at = bytes.indexOf(text)
+  expect(at).toBeGreaterThan(0)
+  const file = await open(path, 'r+')
+  await file.write(Uint8Array.of((bytes[at] as number) ^ 1), 0, 1, at)
+  await file.close()
+}
 
 /** Holes stay holes: most of a journal is zeros. */
 async function copyTree(from: string, to: string): Promise<void> {

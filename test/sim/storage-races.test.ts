@@ -37,13 +37,13 @@ class Brake {
   }
 }
 
-/** Segments are not synced before the returned function is called. */
-function holdSyncs({ fileSystem }: ReplicaHarness): () => void {
+/** Segments (of the topic) are not synced before the returned function is called. */
+function holdSyncs({ fileSystem }: ReplicaHarness, topicName = ''): () => void {
   const { promise, resolve } = Promise.withResolvers<void>()
   const open = fileSystem.open.bind(fileSystem)
   fileSystem.open = async (path, mode) => {
     const file = await open(path, mode)
-    if (!path.endsWith('.log')) return file
+    if (!path.endsWith('.log') || !path.includes(`/logs/${topicName}`)) return file
     const syncData = async () => {
       await promise
       await file.syncData()
@@ -296,6 +296,36 @@ test.each([1, 2, 3, 4, 5])(
   },
 )
 
+test('a checkpoint does not count on records that were refused, also when the log flushes on commit by then', async () => {
+  const harness = new ReplicaHarness({ checkpointIntervalMs: 1e9 })
+  const first = harness.metadata.put('first')
+  const topicId = harness.metadata.put('t', { flush: 'os' })
+  const manager = await harness.open()
+  const { checkpoints } = manager.storage
+  await append(manager, topicId, ['kept'])
+  await checkpoints.run(false)
+  const release = holdSyncs(harness, 'first')
+  await append(manager, first, ['a'])
+  harness.fileSystem.fault = ({ kind, path }) =>
+    kind === 'write' && path.includes('/logs/t-') ? 'ENOSPC' : undefined
+  const refused = append(manager, topicId, ['refused', 'x'.repeat(500)])
+  // It has the log with these records, and comes to write it after the other one.
+  const checkpoint = checkpoints.run(false)
+  expect(await refused).toMatchObject({ ok: false, code: 'disk-full', committed: 'no' })
+  harness.fileSystem.fault = () => undefined
+  await harness.clock.runFor(5000)
+  harness.metadata.put('t', { flush: 'commit' })
+  for (const value of ['b', 'c', 'd']) {
+    expect(await append(manager, topicId, [value])).toMatchObject({ ok: true })
+  }
+  release()
+  await checkpoint
+  harness.crash()
+  const again = await harness.open()
+  expect(valuesOf(await readAll(again, topicId))).toEqual(['kept', 'b', 'c', 'd'])
+  expect(valuesOf(await readAll(again, first))).toEqual(['a'])
+})
+
 /** A node whose journal is damaged where it has the creation of a log, with records behind it. */
 async function withoutCreation() {
   const harness = new ReplicaHarness()
@@ -305,7 +335,9 @@ async function withoutCreation() {
   await append(manager, topicId, ['b'])
   await harness.clock.runFor(100)
   harness.kill()
-  harness.fileSystem.flipBit(`${DATA}/journal/0`, 50, 0)
+  // The group with the creation, and the next one, which repeats it.
+  harness.fileSystem.flipBit(`${DATA}/journal/0`, 4096 + 50, 0)
+  harness.fileSystem.flipBit(`${DATA}/journal/0`, 2 * 4096 + 50, 0)
   return { harness, topicId }
 }
 

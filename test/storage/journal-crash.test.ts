@@ -187,8 +187,8 @@ describe('decay', () => {
 
   test('a flipped bit in any byte is harmless or told, never a shorter journal', async () => {
     const counts = await flip(false, 1)
-    // Both groups' headers and frames, all but the reserved rest: every byte is under the CRC.
-    expect(counts.damaged).toBe(48 * 2 + 9 * 4 + 40 + 30 + 2)
+    // Both groups' headers and frames, what the second repeats of the first: all is under the CRC.
+    expect(counts.damaged).toBe(48 * 2 + 9 * 4 + 40 + 30 + 2 + 5 + 8)
   })
 
   test('also where the journal goes on in another file', async () => {
@@ -209,6 +209,22 @@ describe('decay', () => {
     })
     expect(second.end).toBe('torn')
     expect(rest).toEqual(frames.slice(2).map(({ sequence }) => sequence))
+  })
+
+  test('a journal without one of its files, or with an empty one, is damaged', async () => {
+    for (const name of ['0', '1']) {
+      for (const isRemoved of [true, false]) {
+        const { harness, start, frames } = await small(true)
+        const path = `${DIRECTORY}/${name}`
+        const file = await harness.fileSystem.open(path, 'create')
+        await file.writeAt([new Uint8Array(16 * 1024)], 0)
+        await file.close()
+        if (isRemoved) await harness.fileSystem.remove(path)
+        const seen = await harness.replay(start)
+        expect(seen.outcome.end).toBe('damaged')
+        expect(seen.frames).toEqual(frames.slice(0, seen.frames.length))
+      }
+    }
   })
 
   test('a journal without its first file is damaged, not empty', async () => {

@@ -1,6 +1,5 @@
 /** The answer to a produce request: for each record, in order, its place or why it was not written. */
 import type { ProduceOutcome } from '../../front/produce.ts'
-import type { ProduceRecord } from '../../front/record-check.ts'
 import { refusalError } from '../../front/refusal.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import type { TopicImage } from '../../metadata/metadata-image.ts'
@@ -13,16 +12,16 @@ export interface ProduceAnswer {
   readonly failed: number
 }
 
-/** Writes the receipts of one part, each of which is the next record of its partition. */
+/** Writes the receipts of one part, whose records follow each other in its partition. */
 interface PartWriter {
-  receipt(record: ProduceRecord): string
+  /** Of the next `count` records, which have one time. */
+  receipts(count: number, timestampMs: number): string
 }
 
 /** @throws ServiceError if nothing of the request was written, for one reason */
 export function produceAnswer(
   topic: TopicImage,
-  records: readonly ProduceRecord[],
-  { parts, partOf }: ProduceOutcome,
+  { parts, partOf, timesMs }: ProduceOutcome,
   traceId: string,
 ): ProduceAnswer {
   const [first] = parts
@@ -35,19 +34,21 @@ export function produceAnswer(
     const problem = problemOf(refusalError(result, topic, partition), traceId)
     const receipt = JSON.stringify({ error: problem })
     return {
-      receipt: () => {
-        failed++
-        return receipt
+      receipts: (count) => {
+        failed += count
+        return new Array<string>(count).fill(receipt).join()
       },
     }
   })
-  let receipts = '['
-  for (let i = 0; i < records.length; i++) {
-    const writer = writers[partOf === undefined ? 0 : (partOf[i] as number)] as PartWriter
-    if (i > 0) receipts += ','
-    receipts += writer.receipt(records[i] as ProduceRecord)
+  const runs: string[] = []
+  for (let start = 0, end = 0; start < timesMs.length; start = end) {
+    const part = partOf?.[start] ?? 0
+    const timestampMs = timesMs[start] as number
+    do end++
+    while (timesMs[end] === timestampMs && (partOf?.[end] ?? 0) === part)
+    runs.push((writers[part] as PartWriter).receipts(end - start, timestampMs))
   }
-  return { receipts: `${receipts}]`, failed }
+  return { receipts: `[${runs.join()}]`, failed }
 }
 
 class PlaceWriter implements PartWriter {
@@ -64,13 +65,15 @@ class PlaceWriter implements PartWriter {
     this.#appendTimeMs = appendTimeMs
   }
 
-  receipt(record: ProduceRecord): string {
-    const timestampMs = this.#appendTimeMs === -1 ? record.timestampMs : this.#appendTimeMs
+  receipts(count: number, recordTimeMs: number): string {
+    const timestampMs = this.#appendTimeMs === -1 ? recordTimeMs : this.#appendTimeMs
     if (timestampMs !== this.#timestampMs) {
       this.#timestampMs = timestampMs
       this.#closing = `,"timestamp":"${formatTimestamp(timestampMs)}"}`
     }
-    return this.#opening + this.#offset++ + this.#closing
+    const offsets: number[] = []
+    for (let i = 0; i < count; i++) offsets.push(this.#offset++)
+    return this.#opening + offsets.join(`${this.#closing},${this.#opening}`) + this.#closing
   }
 }
 

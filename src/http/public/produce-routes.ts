@@ -106,17 +106,21 @@ function produce(
   const expectedTail = expectedTailOf(request.headers, topic, acks, records[0]?.partition ?? -1)
   const produced = { topic, acks, records, expectedTail, locate }
   if (acks === 0) {
-    front.producer.produce(produced, ignore)
+    front.producer.produce(produced, () => request.releaseBody())
     reply.code(202).send()
     return
   }
   front.producer.produce(produced, (outcome) => {
+    request.releaseBody()
     if (reply.raw.destroyed) return
     try {
-      const { receipts, failed } = produceAnswer(topic, records, outcome, traceIdOf(request))
+      const { receipts, failed } = produceAnswer(topic, outcome, traceIdOf(request))
       const [part] = outcome.parts
       if (expectedTail !== undefined && part !== undefined) {
-        reply.header('etag', tailTag(topic, part.partition, part.firstOffset + records.length))
+        reply.header(
+          'etag',
+          tailTag(topic, part.partition, part.firstOffset + outcome.timesMs.length),
+        )
       }
       reply
         .code(failed === 0 ? 200 : 207)
@@ -160,5 +164,3 @@ function upload(
     .header('cache-control', 'no-store')
     .send(Readable.from(uploading.receipts(streamedBody(request)), { highWaterMark: 1 }))
 }
-
-function ignore(): void {}

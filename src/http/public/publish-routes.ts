@@ -88,11 +88,12 @@ function publish(
   const expectedTail = expectedTailOf(request.headers, topic, acks, record.partition)
   const produced = { topic, acks, records: [record], expectedTail, locate }
   if (acks === 0) {
-    front.producer.produce(produced, ignore)
+    front.producer.produce(produced, () => request.releaseBody())
     reply.code(202).send()
     return
   }
   front.producer.produce(produced, ({ parts }) => {
+    request.releaseBody()
     const [part] = parts
     if (part === undefined || reply.raw.destroyed) return
     const { partition, result, firstOffset } = part
@@ -164,5 +165,3 @@ const PLACES: Readonly<Record<string, string>> = {
 function locate(_index: number, field?: string): string {
   return field === undefined ? '' : (PLACES[field] ?? field)
 }
-
-function ignore(): void {}

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Front } from '../../front/front.ts'
+import { namesPositions } from '../../front/read-start.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import { Problem } from '../../wire/problem.ts'
 import { ReadQuery, RecordPage, RecordView } from '../../wire/records.ts'
@@ -9,13 +10,21 @@ import { ref } from '../../wire/schema.ts'
 import { TopicParams } from '../../wire/topics.ts'
 import type { App } from '../app.ts'
 import { clientGone } from '../client-gone.ts'
+import type { KnownAnswers } from '../known-answers.ts'
 import { ITEM_SCHEMA } from '../openapi.ts'
 import { registerSchemas } from '../route-rules.ts'
+import { addVary } from '../vary.ts'
 import { matchesTag } from './entity-tag.ts'
 import { offerFor, rangeOf, waitSecondsOf } from './read-request.ts'
 
 export interface ReadRoutesDeps {
   readonly front: Front
+}
+
+type ReadRecords = FastifyRequest<{ Params: { topic: string }; Querystring: ReadQuery }>
+
+interface AnswerDeps extends ReadRoutesDeps {
+  readonly knownAnswers: KnownAnswers
 }
 
 const LINES = Type.String({
@@ -56,20 +65,18 @@ export function readRoutes(app: App, { front }: ReadRoutesDeps): void {
       },
     },
     async (request, reply) => {
-      const { topic } = request.params
-      return await answer(front, topic, request, request.query, reply)
+      await read({ front, knownAnswers: app.knownAnswers }, request, reply)
+      return reply
     },
   )
 }
 
-async function answer(
-  front: Front,
-  name: string,
-  request: FastifyRequest,
-  query: ReadQuery,
+async function read(
+  { front, knownAnswers }: AnswerDeps,
+  request: ReadRecords,
   reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { headers } = request
+): Promise<void> {
+  const { headers, query } = request
   const offer = offerFor(headers.accept)
   if (offer === undefined) {
     throw new ServiceError(
@@ -79,33 +86,45 @@ async function answer(
   }
   const range = rangeOf(query, headers, 'earliest')
   const waitMs = waitSecondsOf(query.wait, headers) * 1000
-  const page = await front.reader.read(
-    {
-      topic: front.topic(name),
-      range,
-      limit: query.limit,
-      maxBytes: query.maxBytes,
-      waitMs,
-      isolation: query.isolation,
-      format: offer.format,
-    },
-    clientGone(reply.raw),
-  )
-  if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
-  reply.header('cursor', page.cursor)
-  addVary(reply, 'Accept')
-  const { tag } = page
-  if (tag === undefined) {
-    reply.header('cache-control', 'no-store')
-  } else {
-    const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
-    reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
-    if (matchesTag(headers['if-none-match'], tag)) return reply.code(304).send()
+  const asked = {
+    topic: front.topic(request.params.topic),
+    range,
+    limit: query.limit,
+    maxBytes: query.maxBytes,
+    waitMs,
+    isolation: query.isolation,
+    format: offer.format,
   }
-  return reply.header('content-type', offer.type).send(page.body)
+  await front.reader.read(asked, clientGone(reply.raw), (page) => {
+    if (!front.isDraining && knownAnswers.sendAgain(request, reply, page.body)) return
+    if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
+    reply.header('cursor', page.cursor)
+    addVary(reply, 'Accept')
+    const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
+    if (isUnchanged(request, reply, page.tag, isInAddress)) {
+      reply.code(304).send()
+      return
+    }
+    reply.header('content-type', offer.type)
+    // What is no longer current when it is sent may still be what others are waiting for.
+    const isKept = page.records > 0 && (page.terms !== undefined || waitMs > 0)
+    const isCurrent =
+      isKept && namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
+    knownAnswers.send(request, reply, page.body, isCurrent)
+  })
 }
 
-function addVary(reply: FastifyReply, name: string): void {
-  const vary = reply.getHeader('vary')
-  reply.header('vary', vary === undefined ? name : `${String(vary)}, ${name}`)
+/** Says for how long the page is good; whether the client has it already. */
+function isUnchanged(
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+  tag: string | undefined,
+  isInAddress: boolean,
+): boolean {
+  if (tag === undefined) {
+    reply.header('cache-control', 'no-store')
+    return false
+  }
+  reply.header('etag', tag).header('cache-control', isInAddress ? KEEP : ASK)
+  return matchesTag(headers['if-none-match'], tag)
 }

@@ -74,11 +74,11 @@ export function streamRoutes(app: App, { front, streams }: StreamRoutesDeps): vo
         rendering: query.data,
       })
       // Whoever has left, or comes too late, needs no stream.
-      clientGone(reply.raw).throwIfAborted()
+      if (reply.raw.closed) clientGone(reply.raw).throwIfAborted()
       if (front.isDraining) throw new ServiceError('draining', 'the node is shutting down')
       const cursor = prepared.start.positions.cursor()
       const connection = streams.start(reply, traceIdOf(request), cursor)
-      await front.subscriptions.run(prepared, connection)
+      front.subscriptions.follow(prepared, connection)
       return reply
     },
   )

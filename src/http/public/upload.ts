@@ -33,6 +33,8 @@ export class Upload {
   readonly #chunks: LineChunks
   #line = 1
   #chunk = 0
+  /** Ends the wait for more of the body. */
+  #stop: () => void = () => undefined
 
   constructor(front: Front, request: UploadRequest) {
     this.#front = front
@@ -46,9 +48,11 @@ export class Upload {
 
   /** One line of NDJSON a chunk; the first fault is the last line. */
   async *receipts(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
+    const pieces = body[Symbol.asyncIterator]()
+    const forget = this.#front.onDrain(() => this.#stop())
     try {
-      for await (const piece of body) {
-        this.#chunks.push(piece)
+      for (let next = await this.#next(pieces); !next.done; next = await this.#next(pieces)) {
+        this.#chunks.push(next.value)
         for (let chunk = this.#chunks.next(); chunk !== undefined; chunk = this.#chunks.next()) {
           yield* this.#write(chunk)
         }
@@ -58,26 +62,39 @@ export class Upload {
     } catch (error) {
       const problem = problemOf(asServiceError(error), this.#request.traceId)
       yield `${JSON.stringify({ error: problem })}\n`
+    } finally {
+      forget()
+      // Not waited for: the piece that it waits for itself may never come.
+      pieces.return?.().catch(() => undefined)
     }
   }
 
+  /** @throws ServiceError `draining`, at once: a client may be silent as long as it likes */
+  #next(pieces: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+    return new Promise((resolve, reject) => {
+      this.#stop = () => reject(draining())
+      if (this.#front.isDraining) this.#stop()
+      else pieces.next().then(resolve, reject)
+    })
+  }
+
   async *#write(chunk: Buffer): AsyncGenerator<string> {
-    if (this.#front.isDraining) throw new ServiceError('draining', 'the node is shutting down')
+    if (this.#front.isDraining) throw draining()
     const firstLine = this.#line
     const sliced = sliceLines(chunk, firstLine)
     if ('faults' in sliced) throw recordFaults(sliced.faults)
     this.#line += countLines(chunk)
     if (sliced.records.length === 0) return
     const outcome = await this.#produce(traced(sliced, this.#request.trace))
-    const written = this.#written(outcome, sliced.records.length)
+    const written = this.#written(outcome)
     const lines = { firstLine, lastLine: Math.max(firstLine, this.#line - 1) }
     yield `${JSON.stringify({ chunk: this.#chunk++, ...lines, written })}\n`
   }
 
   /** @throws ServiceError if nothing of the chunk was written */
-  #written({ parts, partOf }: ProduceOutcome, count: number): object[] {
+  #written({ parts, partOf, timesMs }: ProduceOutcome): object[] {
     const { topic, traceId } = this.#request
-    const counts = parts.map(() => (partOf === undefined ? count : 0))
+    const counts = parts.map(() => (partOf === undefined ? timesMs.length : 0))
     for (const part of partOf ?? []) counts[part] = (counts[part] as number) + 1
     const failures = parts.filter(({ result }) => !result.ok)
     const [failure] = failures
@@ -100,6 +117,10 @@ export class Upload {
       )
     })
   }
+}
+
+function draining(): ServiceError {
+  return new ServiceError('draining', 'the node is shutting down')
 }
 
 /** The last line may lack its line feed. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { GenerationCache } from '../../src/front/generation-cache.ts'
+import { GenerationCache } from '../../src/lib/generation-cache.ts'
 
 const KIB = 1024
 const sizeOf = (value: Uint8Array) => value.length

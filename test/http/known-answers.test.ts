@@ -1,0 +1,225 @@
+/** Answers that are given again without their route: only to those who ask for nothing particular. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { request } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { gunzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { encodeBatch } from '../../src/core/record-batch.ts'
+import { PromMetrics } from '../../src/env/prom-metrics.ts'
+import type { App } from '../../src/http/app.ts'
+import { textRecord, topicImage } from '../front/topics.ts'
+import { frontApp } from './front-app.ts'
+import { listen, testApp } from './test-app.ts'
+
+const BODY = Buffer.from('to be, or not to be. '.repeat(500))
+
+interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+}
+
+/** Sends no header but those given, and `Host` and `Connection`. */
+function ask(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method, headers, agent: false }, (answer) => {
+      const { statusCode: status = 0, headers: got } = answer
+      buffer(answer).then((body) => resolve({ status, headers: got, body }), reject)
+    })
+    asked.on('error', reject).end()
+  })
+}
+
+/** Counts the requests that come to a route. */
+function countRouted(app: App): { routed: number } {
+  const count = { routed: 0 }
+  app.addHook('onRequest', (_request, _reply, done) => {
+    count.routed++
+    done()
+  })
+  return count
+}
+
+async function setUp() {
+  const state = { isCurrent: true, isDraining: false }
+  const metrics = new PromMetrics()
+  const app = testApp({ metrics, draining: () => state.isDraining })
+  const count = countRouted(app)
+  app.get('/page', { config: { compress: true } }, (asked, reply) => {
+    reply.header('content-type', 'text/plain').header('etag', '"page"')
+    return app.knownAnswers.send(asked, reply, BODY, () => state.isCurrent)
+  })
+  app.get('/once', (asked, reply) => app.knownAnswers.send(asked, reply, BODY))
+  const url = `http://127.0.0.1:${await listen(app)}`
+  return { state, metrics, count, url, [Symbol.asyncDispose]: () => app.close() }
+}
+
+describe('an answer that stays the same', () => {
+  test('is given again word for word, but for the id and the time of the request', async () => {
+    await using server = await setUp()
+    const first = await ask(`${server.url}/page`)
+    const second = await ask(`${server.url}/page`)
+    expect(server.count.routed).toBe(1)
+    expect(first.headers).toMatchObject({
+      'content-type': 'text/plain',
+      'content-length': String(BODY.length),
+      etag: '"page"',
+      vary: 'Accept-Encoding',
+      'x-content-type-options': 'nosniff',
+    })
+    const { 'request-id': firstId, date: _first, ...firstHeaders } = first.headers
+    const { 'request-id': secondId, date: _second, ...secondHeaders } = second.headers
+    expect([second.status, secondHeaders, second.body]).toEqual([200, firstHeaders, BODY])
+    expect(secondId).toMatch(/^[0-9a-f]{32}$/)
+    expect(secondId).not.toBe(firstId)
+    const third = await ask(`${server.url}/page`, { 'request-id': 'mine' })
+    expect([third.headers['request-id'], server.count.routed]).toEqual(['mine', 1])
+    expect(await server.metrics.text()).toContain('curlew_http_requests_total{status="2xx"} 3')
+    expect(await server.metrics.text()).toContain('curlew_http_requests_in_flight 0')
+  })
+
+  test('goes through its route as soon as it is not current', async () => {
+    await using server = await setUp()
+    await ask(`${server.url}/page`)
+    server.state.isCurrent = false
+    await ask(`${server.url}/page`)
+    expect(server.count.routed).toBe(2)
+  })
+
+  test('is not remembered unless the route says how long it lasts', async () => {
+    await using server = await setUp()
+    await ask(`${server.url}/once`)
+    await ask(`${server.url}/once`)
+    expect(server.count.routed).toBe(2)
+  })
+
+  test.each<[string, Record<string, string>, string, Partial<Answer['headers']>]>([
+    ['an encoding', { 'accept-encoding': 'gzip' }, 'GET', { 'content-encoding': 'gzip' }],
+    ['another form', { accept: 'text/html' }, 'GET', { 'content-length': String(BODY.length) }],
+    ['the head alone', {}, 'HEAD', { 'content-length': String(BODY.length) }],
+    ['what a page may not see', { origin: 'https://a.example' }, 'GET', { etag: '"page"' }],
+    ['a range', { range: 'bytes=0-1' }, 'GET', { etag: '"page"' }],
+    ['whether it changed', { 'if-none-match': '"page"' }, 'GET', { etag: '"page"' }],
+  ])('is not given to a request for %s', async (_what, headers, method, expected) => {
+    await using server = await setUp()
+    await ask(`${server.url}/page`)
+    const answer = await ask(`${server.url}/page`, headers, method)
+    expect(answer.headers).toMatchObject(expected)
+    expect(server.count.routed).toBe(2)
+  })
+
+  test('is not given past what the entrance refuses', async () => {
+    await using server = await setUp()
+    await ask(`${server.url}/page`)
+    expect((await ask(`${server.url}/page`, { host: 'evil.example' })).status).toBe(403)
+    server.state.isDraining = true
+    expect((await ask(`${server.url}/page`)).status).toBe(503)
+  })
+})
+
+describe('a page of records', () => {
+  async function setUpTopic() {
+    const topic = topicImage('one', 1)
+    const parts = frontApp([topic])
+    const count = countRouted(parts.app)
+    const put = (...values: string[]) => {
+      const batch = encodeBatch(values.map((value) => textRecord(value, { timestampMs: 0 })))
+      parts.storage.appendBatch(topic.id, 0, batch)
+    }
+    put('a', 'b', 'c')
+    const url = `http://127.0.0.1:${await listen(parts.app)}/v1/topics/one/records`
+    const read = async (query: string, expected: { readonly routed: boolean }) => {
+      const before = count.routed
+      const { status, body } = await ask(`${url}?${query}`)
+      expect(count.routed - before).toBe(expected.routed ? 1 : 0)
+      const { records = [], code } = JSON.parse(body.toString())
+      return code ?? [status, records.map(({ value }: { value: string }) => value).join('')]
+    }
+    return { ...parts, topic, url, put, read, [Symbol.asyncDispose]: () => parts.app.close() }
+  }
+  const routed = { routed: true }
+  const known = { routed: false }
+
+  test('that is full stays, one at the end of the log until something is appended', async () => {
+    await using curlew = await setUpTopic()
+    const full = 'from=offset:0&limit=2'
+    const last = 'from=offset:2'
+    expect(await curlew.read(full, routed)).toEqual([200, 'ab'])
+    expect(await curlew.read(last, routed)).toEqual([200, 'c'])
+    expect(await curlew.read(last, known)).toEqual([200, 'c'])
+    curlew.put('d')
+    expect(await curlew.read(full, known)).toEqual([200, 'ab'])
+    expect(await curlew.read(last, routed)).toEqual([200, 'cd'])
+  })
+
+  test('goes with its records', async () => {
+    await using curlew = await setUpTopic()
+    expect(await curlew.read('from=offset:0', routed)).toEqual([200, 'abc'])
+    await curlew.storage.deleteRecords(curlew.topic.id, 0, 1)
+    expect(await curlew.read('from=offset:0', routed)).toBe('cursor-expired')
+  })
+
+  test('is no page of another topic of the same name', async () => {
+    await using curlew = await setUpTopic()
+    expect(await curlew.read('from=offset:0', routed)).toEqual([200, 'abc'])
+    curlew.metadata.set([])
+    expect(await curlew.read('from=offset:0', routed)).toBe('topic-not-found')
+    const another = { ...topicImage('other', 1), name: curlew.topic.name }
+    curlew.metadata.set([another])
+    curlew.storage.appendBatch(another.id, 0, encodeBatch([textRecord('x', { timestampMs: 0 })]))
+    expect(await curlew.read('from=offset:0', routed)).toEqual([200, 'x'])
+  })
+
+  test.each(['from=earliest', 'from=last:3', 'limit=2', 'from=time:1970-01-01T00:00:00Z'])(
+    'asked for by %s is looked for each time',
+    async (query) => {
+      await using curlew = await setUpTopic()
+      await curlew.read(query, routed)
+      await curlew.read(query, routed)
+    },
+  )
+
+  test('that does not exist yet is looked for each time', async () => {
+    await using curlew = await setUpTopic()
+    expect(await curlew.read('from=offset:3', routed)).toEqual([200, ''])
+    expect(await curlew.read('from=offset:3', routed)).toEqual([200, ''])
+    curlew.put('d')
+    expect(await curlew.read('from=offset:3', routed)).toEqual([200, 'd'])
+  })
+
+  test('that many wait for is sent to each as it asked for it', async () => {
+    await using curlew = await setUpTopic()
+    const url = `${curlew.url}?from=offset:3&wait=50`
+    const waiting = [
+      ask(url, { 'request-id': 'first' }),
+      ask(url, { 'request-id': 'second' }),
+      ask(url, { 'accept-encoding': 'gzip' }),
+      ask(url, { accept: 'application/x-ndjson' }),
+      ask(url, {}, 'HEAD'),
+    ]
+    await expect.poll(() => curlew.front.reader.parked).toBe(waiting.length)
+    curlew.put('x'.repeat(2000))
+    const [first, second, packed, lines, head] = await Promise.all(waiting)
+    expect([first?.headers['request-id'], second?.headers['request-id']]).toEqual([
+      'first',
+      'second',
+    ])
+    expect(second?.body).toEqual(first?.body)
+    expect(gunzipSync(packed!.body)).toEqual(first?.body)
+    expect(lines?.headers['content-type']).toBe('application/x-ndjson')
+    expect(lines?.body.at(-1)).toBe(0x0a)
+    expect([head?.body.length, head?.headers['content-length']]).toEqual([
+      0,
+      first?.headers['content-length'],
+    ])
+  })
+
+  test('has its bytes also where the text is not ASCII', async () => {
+    await using curlew = await setUpTopic()
+    curlew.put('Ærøskøbing \u{1f426}')
+    const first = await ask(`${curlew.url}?from=offset:3`)
+    const second = await ask(`${curlew.url}?from=offset:3`)
+    expect(second.body).toEqual(first.body)
+    expect(second.body.toString()).toContain('Ærøskøbing \u{1f426}')
+  })
+})
