@@ -66,7 +66,10 @@ export class JournalIndex {
   /** Forgets what lies before the position; returns the slots that nothing refers to any more. */
   release(position: JournalPosition): number[] {
     assert(position.epoch === this.#epoch, 'a journal position of another epoch was released')
-    const mark = this.#floor(position.frameSequence)
+    // By its group: what was written since may begin with the very frame, in another slot.
+    const mark = this.#marks.findLast(
+      ({ groupSequence }) => groupSequence <= position.groupSequence,
+    )
     if (mark === undefined) return []
     this.#releasedBytes = Math.max(this.#releasedBytes, mark.writtenBytes)
     const kept = this.#marks.slice(this.#marks.indexOf(mark))

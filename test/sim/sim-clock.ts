@@ -25,8 +25,8 @@ export interface SimClockOptions {
 /** Taken before anything can replace it. */
 const realImmediate = setImmediate
 const EVENTS_PER_TURN = 10_000
-/** More events than this without an end in sight is a livelock. */
-const EVENTS_MAX = 10_000_000
+/** So many events in less than a millisecond are a livelock. */
+const LIVELOCK_EVENTS = 50_000
 
 export class SimClock implements Clock {
   readonly #startMs: number
@@ -121,12 +121,17 @@ export class SimClock implements Clock {
   #runWhile(wanted: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       let events = 0
+      let sinceMs = this.#elapsedMs
       const turn = () => {
         try {
           this.#around(() => {
             for (let i = 0; i < EVENTS_PER_TURN && wanted(); i++) events += this.#step()
           })
-          if (events > EVENTS_MAX) throw new Error('livelock: the simulation comes to no end')
+          if (events > LIVELOCK_EVENTS) {
+            if (this.#elapsedMs - sinceMs < 1) throw new Error('livelock: time stands still')
+            sinceMs = this.#elapsedMs
+            events = 0
+          }
           if (wanted()) realImmediate(turn)
           else resolve()
         } catch (error) {

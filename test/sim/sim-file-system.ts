@@ -57,6 +57,8 @@ export class SimFileSystem implements FileSystem {
   fault: (operation: Operation) => Fault | undefined = () => undefined
   /** Bytes that all files together may have. */
   quotaBytes: number
+  /** Longest time of an operation, in place of the one that it was made with. */
+  latencyMs: number | undefined
   /** Every operation since the start, for tests that check which syncs were done. */
   readonly trace: Operation[] = []
   traced: boolean = false
@@ -78,16 +80,16 @@ export class SimFileSystem implements FileSystem {
   }
 
   /** Power fails and returns: synced bytes and names stay, of the others any part. */
-  crash(random: Random = this.#random): SimFileSystem {
+  crash(random: Random = this.#random, next: SimFileSystemOptions = {}): SimFileSystem {
     this.#disk.root.crash(random)
-    return this.kill()
+    return this.kill(next)
   }
 
   /** The process ends but the machine goes on: all it wrote stays, whether synced or not. */
-  kill(): SimFileSystem {
+  kill(next: SimFileSystemOptions = {}): SimFileSystem {
     void this.#end()
     return new SimFileSystem(
-      { ...this.#options, quotaBytes: this.quotaBytes },
+      { ...this.#options, quotaBytes: this.quotaBytes, ...next },
       { root: this.#disk.root, locks: new Set() },
     )
   }
@@ -326,7 +328,8 @@ export class SimFileSystem implements FileSystem {
 
   #settle(): Promise<void> {
     if (this.#ended) return never()
-    const { clock, latencyMs = 1 } = this.#options
+    const { clock } = this.#options
+    const latencyMs = this.latencyMs ?? this.#options.latencyMs ?? 1
     if (clock === undefined) return Promise.resolve()
     return new Promise((resolve) => {
       clock.timer(this.#random.float() * latencyMs, () => {

@@ -141,12 +141,21 @@ export class SimNetwork {
     }
   }
 
+  /** Undoes `partition` and `block` between the two groups, both ways. */
+  open(a: readonly string[], b: readonly string[]): void {
+    for (const x of a) {
+      for (const y of b) {
+        this.#blocked.delete(`${x}>${y}`)
+        this.#blocked.delete(`${y}>${x}`)
+      }
+    }
+    this.#release()
+  }
+
   heal(): void {
     this.#blocked.clear()
     Object.assign(this.faults, NO_FAULTS)
-    const held = this.#held
-    this.#held = []
-    for (const { resend } of held) resend()
+    this.#release()
   }
 
   isBlocked(from: string, to: string): boolean {
@@ -166,6 +175,12 @@ export class SimNetwork {
     const key = `${from}>${to}>${lane}`
     if (warm) this.#warm.add(key)
     else this.#warm.delete(key)
+  }
+
+  #release(): void {
+    const held = this.#held
+    this.#held = held.filter(({ from, to }) => this.isBlocked(from, to))
+    for (const { from, to, resend } of held) if (!this.isBlocked(from, to)) resend()
   }
 
   /** Runs `arrive` in the process at the other end, or in nobody's, when the message has come through. */

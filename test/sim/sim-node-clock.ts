@@ -7,6 +7,9 @@
 import type { Clock, Timer } from '../../src/env/clock.ts'
 import type { SimClock } from './sim-clock.ts'
 
+/** No timer is early, whatever is lost in rounding: a time that never comes would be waited for without end. */
+const LATE_MS = 1e-6
+
 export interface SimNodeClockOptions {
   /** Milliseconds by which the wall clock is wrong. */
   readonly skewMs?: number
@@ -58,7 +61,7 @@ export class SimNodeClock implements Clock {
       wanted = undefined
       callback?.()
     }
-    const timer = this.#world.timer(Math.max(0, delayMs) / this.#rate, fire)
+    const timer = this.#world.timer(Math.max(0, delayMs) / this.#rate + LATE_MS, fire)
     return {
       cancel: () => {
         wanted = undefined

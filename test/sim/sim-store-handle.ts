@@ -54,6 +54,8 @@ export class SimStoreHandle implements MetadataStore {
   readonly faults: StoreFaults = { ...NO_FAULTS }
   /** Asked before each transaction: whether its answer is to be lost. For scenarios. */
   loseAnswer: (transaction: Transaction) => boolean = () => false
+  /** Asked before each transaction: how long it is under way, beyond what all are. For scenarios. */
+  delay: (transaction: Transaction) => number = () => 0
   readonly #deps: SimStoreHandleDeps
   readonly #instant: boolean
   readonly #timeoutMs: number
@@ -88,7 +90,7 @@ export class SimStoreHandle implements MetadataStore {
       trace?.(`txn ${describe(copy)} -> ${outcome.succeeded ? outcome.revision : 'refused'}`)
       return outcome
     }
-    return this.#call(apply, () => this.loseAnswer(copy))
+    return this.#call(apply, { loses: () => this.loseAnswer(copy), delayMs: this.delay(copy) })
   }
 
   async *watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<Change> {
@@ -122,28 +124,38 @@ export class SimStoreHandle implements MetadataStore {
     this.#ended.abort(new Error('the metadata store is closed'))
   }
 
-  async #call<T>(apply: () => T, loses: () => boolean = () => false): Promise<T> {
+  async #call<T>(
+    apply: () => T,
+    { loses, delayMs }: { loses: () => boolean; delayMs: number } = {
+      loses: () => false,
+      delayMs: 0,
+    },
+  ): Promise<T> {
     this.#checkOpen()
     if (this.#instant) return apply()
     const { clock, outside } = this.#deps
     return await new Promise<T>((resolve, reject) => {
       const failed = () => reject(new StoreUnreachableError('the metadata store did not answer'))
       const timeout = clock.timer(this.#timeoutMs, failed)
-      this.#way(outside, () => {
-        const answer = attempt(apply)
-        if (loses() || this.#deps.random.float() < this.faults.answerLoss) return
-        this.#way(clock, () => {
-          timeout.cancel()
-          answer(resolve, reject)
-        })
-      })
+      this.#way(
+        outside,
+        () => {
+          const answer = attempt(apply)
+          if (loses() || this.#deps.random.float() < this.faults.answerLoss) return
+          this.#way(clock, () => {
+            timeout.cancel()
+            answer(resolve, reject)
+          })
+        },
+        delayMs,
+      )
     })
   }
 
   /** One way of a message: it comes after a while, or never. */
-  #way(clock: Clock, arrive: () => void): void {
+  #way(clock: Clock, arrive: () => void, moreMs = 0): void {
     if (this.faults.away) return
-    clock.timer(this.#deps.random.float() * this.faults.latencyMs, () => {
+    clock.timer(this.#deps.random.float() * this.faults.latencyMs + moreMs, () => {
       if (!this.faults.away) arrive()
     })
   }

@@ -46,3 +46,13 @@ test('what was released has no position', () => {
   expect(() => index.positionOf(19)).toThrow('released')
   expect(index.bytesInUse).toBe(4096)
 })
+
+test('a slot that a checkpoint names is kept, though the frame that it wants came to lie in the next one', () => {
+  const index = new JournalIndex('00000000000000aa')
+  index.add({ slot: 0, offsetBytes: 0, groupSequence: 0, frameSequence: 0 }, 4096)
+  // The checkpoint is made of the journal as it is, and becomes durable later.
+  const position = index.positionOf(5)
+  index.add({ slot: 1, offsetBytes: 0, groupSequence: 1, frameSequence: 5 }, 4096)
+  expect(position.slot).toBe(0)
+  expect(index.release(position)).toEqual([])
+})

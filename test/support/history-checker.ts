@@ -11,10 +11,19 @@ export type Outcome =
   /** No answer, or one that says that it does not know. */
   | { readonly kind: 'unknown' }
 
+/** What an acknowledgement promised: to last, or only until another node leads the partition. */
+export type Promised = 'for-good' | 'until-failover'
+
 export interface Write {
   readonly writer: string
   readonly value: string
   readonly outcome: Outcome
+  readonly promised: Promised
+}
+
+export interface Judgement {
+  /** Whether the leader of a partition changed, so that a write promised until then may be gone. */
+  readonly failedOver?: (partition: number) => boolean
 }
 
 export interface StoredRecord {
@@ -27,8 +36,8 @@ export class History {
   readonly #writes: Write[] = []
   readonly #reads: StoredRecord[] = []
 
-  wrote(writer: string, value: string, outcome: Outcome): void {
-    this.#writes.push({ writer, value, outcome })
+  wrote(writer: string, value: string, outcome: Outcome, promised: Promised = 'for-good'): void {
+    this.#writes.push({ writer, value, outcome, promised })
   }
 
   /** A record that a reader was given while the writers were at work. */
@@ -41,17 +50,26 @@ export class History {
   }
 
   /** Every way in which the final content of the log contradicts the history; empty when it does not. */
-  anomalies(final: readonly StoredRecord[]): string[] {
+  anomalies(final: readonly StoredRecord[], { failedOver }: Judgement = {}): string[] {
+    const binding = this.#writes.map((write) => bindingOf(write, failedOver))
     const places = new Map(final.map((record) => [place(record), record.value]))
     return [
       ...duplicates(final),
       ...holes(final),
-      ...this.#writes.flatMap((write) => judgeWrite(write, places)),
-      ...inventions(this.#writes, final),
-      ...disorder(this.#writes),
+      ...binding.flatMap((write) => judgeWrite(write, places)),
+      ...inventions(binding, final),
+      ...disorder(binding),
       ...this.#reads.flatMap((read) => judgeRead(read, places)),
     ]
   }
+}
+
+/** An acknowledgement that has ended by a failover says as little as none. */
+function bindingOf(write: Write, failedOver: Judgement['failedOver']): Write {
+  const { outcome, promised } = write
+  if (outcome.kind !== 'written' || promised === 'for-good') return write
+  const holds = failedOver === undefined || !failedOver(outcome.partition)
+  return holds ? write : { ...write, outcome: { kind: 'unknown' } }
 }
 
 const place = ({ partition, offset }: { partition: number; offset: number }): string =>

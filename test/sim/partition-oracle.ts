@@ -1,0 +1,121 @@
+/**
+ * All that was ever seen of one partition, over all nodes: which batches exist, how far it is
+ * committed, who led it. Whatever contradicts what was seen before is a violation.
+ */
+import { batchBaseOffset, batchLastOffset, batchLeaderEpoch } from '../../src/core/record-batch.ts'
+import type { ReplicaView } from './cluster-code.ts'
+
+/** What is remembered of a replica in one life of its node. */
+interface Seen {
+  highWatermark: number
+  /** Batches below it were looked at. */
+  scannedEnd: number
+}
+
+interface Committed {
+  readonly endOffset: number
+  readonly print: string
+}
+
+const EPOCH_AT = 12
+const CHECKSUM_AT = 17
+
+export class PartitionOracle {
+  readonly name: string
+  /** All below it was committed by some leader, as far as was seen. */
+  committedEnd = 0
+  /** Whom of the replicas was seen to lead, by epoch. */
+  readonly #leaders = new Map<number, string>()
+  /** By epoch and base offset: what distinguishes the batch. */
+  readonly #batches = new Map<string, string>()
+  /** By base offset. */
+  readonly #committed = new Map<number, Committed>()
+  readonly #seen = new Map<string, Seen>()
+  readonly #violation: (text: string) => void
+
+  constructor(name: string, violation: (text: string) => void) {
+    this.name = name
+    this.#violation = (text) => violation(`${name}: ${text}`)
+  }
+
+  /** `life` names the node and which of its processes it is. */
+  look(life: string, view: ReplicaView): void {
+    if (view.damaged) return
+    if (view.leads) this.#checkLeader(life, view)
+    const seen = this.#seenBy(life, view)
+    if (view.highWatermark < seen.highWatermark) {
+      this.#violation(
+        `high watermark of ${life} fell from ${seen.highWatermark} to ${view.highWatermark}`,
+      )
+    }
+    if (view.highWatermark > view.endOffset) {
+      this.#violation(`high watermark of ${life} is ${view.highWatermark}, behind its end`)
+    }
+    // What was cut off may have been replaced.
+    seen.scannedEnd = Math.min(seen.scannedEnd, view.endOffset)
+    if (view.endOffset > seen.scannedEnd || view.highWatermark > seen.highWatermark) {
+      this.#scan(life, view, seen)
+    }
+    seen.highWatermark = view.highWatermark
+    this.committedEnd = Math.max(this.committedEnd, view.highWatermark)
+  }
+
+  /** Compares what a replica has, from wherever it was read, with what was seen elsewhere. */
+  compare(who: string, batches: readonly Uint8Array[], highWatermark: number): void {
+    for (const batch of batches) {
+      const epoch = batchLeaderEpoch(batch)
+      const baseOffset = batchBaseOffset(batch)
+      const key = `${epoch}@${baseOffset}`
+      const print = printOf(batch)
+      const known = this.#batches.get(key)
+      if (known === undefined) this.#batches.set(key, print)
+      else if (known !== print) {
+        this.#violation(`log matching: ${who} has another batch at ${key} than was seen before`)
+      }
+      const endOffset = batchLastOffset(batch) + 1
+      if (endOffset <= highWatermark) this.#commit(who, baseOffset, { endOffset, print })
+    }
+  }
+
+  #commit(who: string, baseOffset: number, committed: Committed): void {
+    const known = this.#committed.get(baseOffset)
+    if (known === undefined) this.#committed.set(baseOffset, committed)
+    else if (known.print !== committed.print) {
+      this.#violation(
+        `committed at ${baseOffset}: ${who} has ${committed.print}, but ${known.print} was committed`,
+      )
+    }
+  }
+
+  #seenBy(life: string, view: ReplicaView): Seen {
+    let seen = this.#seen.get(life)
+    if (seen === undefined) {
+      seen = { highWatermark: 0, scannedEnd: view.startOffset }
+      this.#seen.set(life, seen)
+    }
+    return seen
+  }
+
+  #checkLeader(life: string, view: ReplicaView): void {
+    const known = this.#leaders.get(view.leaderEpoch)
+    if (known === undefined) this.#leaders.set(view.leaderEpoch, life)
+    else if (known !== life) {
+      this.#violation(`two leaders of epoch ${view.leaderEpoch}: ${known} and ${life}`)
+    }
+  }
+
+  #scan(life: string, view: ReplicaView, seen: Seen): void {
+    const from = Math.min(seen.scannedEnd, seen.highWatermark)
+    const batches = view.readMemory(Math.max(from, view.startOffset), view.endOffset)
+    // What left memory is read from disk, and compared, at the end.
+    if (batches !== undefined) this.compare(life, batches, view.highWatermark)
+    seen.scannedEnd = view.endOffset
+  }
+}
+
+/** All of a batch but its base offset, by its checksum; the epoch is not under the checksum. */
+function printOf(batch: Uint8Array): string {
+  const view = new DataView(batch.buffer, batch.byteOffset, batch.length)
+  const epoch = view.getInt32(EPOCH_AT)
+  return `${epoch}/${view.getUint32(CHECKSUM_AT).toString(16)}/${batch.length}`
+}

@@ -1,0 +1,95 @@
+/** Runs one seed from boot to judgement. */
+import process from 'node:process'
+import { SeededRandom } from '../../src/env/seeded-random.ts'
+import type { ClusterCode } from './cluster-code.ts'
+import { FinalCheck } from './final-check.ts'
+import { Nemesis } from './nemesis.ts'
+import type { SeedPlan } from './seed-plan.ts'
+import { planSeed } from './seed-plan.ts'
+import { SimCluster } from './sim-cluster.ts'
+import type { SimTrace } from './sim-trace.ts'
+import { Workload } from './workload.ts'
+
+export interface SeedResult {
+  readonly seed: number
+  readonly plan: SeedPlan
+  readonly violations: readonly string[]
+  readonly hash: string
+  readonly trace: SimTrace
+  /** Requests by what their producers know of them. */
+  readonly written: number
+  readonly refused: number
+  readonly unknown: number
+  readonly virtualMs: number
+}
+
+export function runSeed(seed: number, code: ClusterCode): Promise<SeedResult> {
+  return runPlan(planSeed(seed, new SeededRandom(seed)), code)
+}
+
+export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedResult> {
+  const { seed, topics, faults, pauseMs } = plan
+  const cluster = new SimCluster(seed, code, plan)
+  const { world, invariants, nodes, fronts } = cluster
+  world.trace.add('PLAN', JSON.stringify(plan))
+  const workload = new Workload(
+    world,
+    fronts,
+    { ...plan, topics: topics.map(({ name }) => name) },
+    {
+      acknowledged: (topic, partition, offset) =>
+        invariants.acknowledged(topic.id, partition, offset),
+      violation: (text) => invariants.violation(text),
+    },
+  )
+  const nemesis = new Nemesis({ world, nodes, fronts, invariants }, { faults, pauseMs })
+  const play = async () => {
+    await cluster.boot()
+    for (const { name, ...spec } of topics) await cluster.createTopic(name, spec)
+    workload.start()
+    await nemesis.run(plan.durationMs)
+    nemesis.heal()
+    await workload.stop()
+    await new FinalCheck(cluster, workload).run()
+  }
+  await untilDone(cluster, play)
+  const histories = [...workload.histories.values()]
+  const count = (kind: 'written' | 'refused' | 'unknown') =>
+    histories.reduce((sum, history) => sum + history.count(kind), 0)
+  return {
+    seed,
+    plan,
+    violations: invariants.violations,
+    hash: world.trace.hash(),
+    trace: world.trace,
+    written: count('written'),
+    refused: count('refused'),
+    unknown: count('unknown'),
+    virtualMs: world.clock.monotonicMs(),
+  }
+}
+
+/** In virtual time. */
+const LONGEST_MS = 30 * 60_000
+
+/** Whatever goes wrong, also where nobody waits for it, is a violation. */
+export async function untilDone(cluster: SimCluster, play: () => Promise<void>): Promise<void> {
+  const { world, invariants } = cluster
+  const stray = (error: unknown) => invariants.violation(`unhandled rejection: ${textOf(error)}`)
+  process.on('unhandledRejection', stray)
+  try {
+    const tooLong = world.sleep(LONGEST_MS).then(() => {
+      throw new Error(`liveness: nothing came of it in ${LONGEST_MS} ms`)
+    })
+    await world.clock.run(Promise.race([play(), tooLong]))
+  } catch (error) {
+    invariants.violation(textOf(error))
+  } finally {
+    process.off('unhandledRejection', stray)
+  }
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.message.startsWith('liveness') ? error.message : (error.stack ?? error.message)
+}

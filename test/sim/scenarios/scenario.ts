@@ -1,0 +1,187 @@
+/** A scene with a name: a cluster that is brought, step by step, into a state that once lost records. */
+import type { TopicSpec } from '../../../src/core/topic.ts'
+import type { TopicImage } from '../../../src/metadata/metadata-image.ts'
+import type { PartitionRecord } from '../../../src/metadata/metadata-records.ts'
+import type { Acks } from '../../../src/wire/internal.ts'
+import type { Outcome } from '../../support/history-checker.ts'
+import type { ClusterCode, ReplicaView } from '../cluster-code.ts'
+import { FinalCheck } from '../final-check.ts'
+import { Nemesis } from '../nemesis.ts'
+import { untilDone } from '../run-seed.ts'
+import { SimCluster } from '../sim-cluster.ts'
+import type { SimNode } from '../sim-node.ts'
+import type { SimTrace } from '../sim-trace.ts'
+import type { WorkloadOptions } from '../workload.ts'
+import { Workload } from '../workload.ts'
+
+export interface Scenario {
+  readonly name: string
+  readonly nodes?: number
+  /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
+  readonly topic?: TopicSpec
+  readonly load?: Partial<WorkloadOptions>
+  /** What follows is always the same: all is repaired, comes to rest and is compared. */
+  play(stage: Stage): Promise<void>
+}
+
+export interface ScenarioResult {
+  readonly violations: readonly string[]
+  readonly trace: SimTrace
+  readonly hash: string
+}
+
+const TOPIC = { partitions: 1, replicationFactor: 3, minInsyncReplicas: 2 } as const
+
+export async function runScenario(
+  scenario: Scenario,
+  code: ClusterCode,
+  seed = 1,
+): Promise<ScenarioResult> {
+  const cluster = new SimCluster(seed, code, { nodes: scenario.nodes ?? 3, fronts: 1 })
+  const { world, invariants } = cluster
+  const load = { producers: 0, readers: 1, thinkMs: 100, ...scenario.load }
+  const workload = new Workload(
+    world,
+    cluster.fronts,
+    { ...load, topics: ['t'] },
+    {
+      acknowledged: (topic, partition, offset) =>
+        invariants.acknowledged(topic.id, partition, offset),
+      violation: (text) => invariants.violation(text),
+    },
+  )
+  const nemesis = new Nemesis(cluster, { faults: [], pauseMs: 0 })
+  await untilDone(cluster, async () => {
+    await cluster.boot()
+    const topic = await cluster.createTopic('t', { ...TOPIC, ...scenario.topic })
+    workload.start()
+    const stage = new Stage(cluster, workload, topic)
+    await stage.until('all replicas are there', () => stage.isAtRest())
+    world.trace.add('SCENE', scenario.name)
+    await scenario.play(stage)
+    nemesis.heal()
+    await workload.stop()
+    await new FinalCheck(cluster, workload).run()
+  })
+  return { violations: invariants.violations, trace: world.trace, hash: world.trace.hash() }
+}
+
+/** What a scenario does to its cluster, and sees of it. Partition 0 is meant. */
+export class Stage {
+  readonly cluster: SimCluster
+  readonly workload: Workload
+  readonly #topic: TopicImage
+  #count = 0
+
+  constructor(cluster: SimCluster, workload: Workload, topic: TopicImage) {
+    this.cluster = cluster
+    this.workload = workload
+    this.#topic = topic
+  }
+
+  get world() {
+    return this.cluster.world
+  }
+
+  get network() {
+    return this.cluster.world.network
+  }
+
+  get record(): PartitionRecord {
+    const record = this.cluster.invariants.record(this.#topic.id, 0)
+    if (record === undefined) throw new Error('no such partition')
+    return record
+  }
+
+  get leader(): SimNode {
+    return this.cluster.node(this.record.leader)
+  }
+
+  /** The other replicas, in order. */
+  get followers(): SimNode[] {
+    const { leader, replicas } = this.record
+    return replicas.filter((id) => id !== leader).map((id) => this.cluster.node(id))
+  }
+
+  /** The node that holds the controller's key. */
+  get controller(): SimNode {
+    const entry = this.world.store.get('/controller')
+    const { nodeId } = JSON.parse(entry?.value ?? '{}') as { nodeId?: number }
+    return this.cluster.node(nodeId ?? -1)
+  }
+
+  view(node: SimNode): ReplicaView | undefined {
+    for (const view of node.replicas()) {
+      if (view.topicId === this.#topic.id && view.partition === 0) return view
+    }
+    return undefined
+  }
+
+  /** Every replica has all that the leader has, and knows that it is committed. */
+  isAtRest(): boolean {
+    const { leader, isr, replicas } = this.record
+    if (leader === -1 || isr.length < replicas.length) return false
+    const end = this.view(this.leader)?.endOffset
+    return replicas.every((id) => {
+      const view = this.view(this.cluster.node(id))
+      return view !== undefined && view.highWatermark === end && view.endOffset === end
+    })
+  }
+
+  /** Sends one record of its own and gives what its producer was told. */
+  produce(acks: Acks = -1): Promise<Outcome['kind']> {
+    const front = this.cluster.front
+    const topic = front.metadata.image.topics.get(this.#topic.name) ?? this.#topic
+    const value = `scene.${this.#count++}`
+    return this.workload.send(front, topic, value, [value], acks, 0)
+  }
+
+  /** As produce, again and again until a record is acknowledged. */
+  async written(acks: Acks = -1): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      if ((await this.produce(acks)) === 'written') return
+      await this.world.sleep(200)
+    }
+    throw new Error('scene: nothing can be written')
+  }
+
+  sleep(ms: number): Promise<void> {
+    return this.world.sleep(ms)
+  }
+
+  until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+    return this.cluster.until(what, withinMs, holds)
+  }
+
+  /** A scene that is not what it should be proves nothing. */
+  check(holds: boolean, what: string): void {
+    if (!holds) this.cluster.invariants.violation(`scene: ${what}`)
+  }
+
+  /** Ends the process and leaves it so. */
+  down(node: SimNode, how: 'kill' | 'power' = 'kill'): void {
+    node.supervised = false
+    if (how === 'kill') node.kill()
+    else node.losePower()
+  }
+
+  up(node: SimNode): void {
+    node.supervised = true
+    node.start()
+  }
+
+  async upAndRunning(node: SimNode): Promise<void> {
+    this.up(node)
+    await this.until(`${node.name} is up`, () => node.running !== undefined)
+  }
+
+  /** The node that leads now is another one than before. */
+  async otherLeader(before: SimNode): Promise<SimNode> {
+    await this.until('another node leads', () => {
+      const { leader } = this.record
+      if (leader === -1 || leader === before.id) return false
+      return this.view(this.leader)?.leads === true
+    })
+    return this.leader
+  }
+}

@@ -1,0 +1,63 @@
+/** What must hold of every change of the metadata of partitions, whoever makes it. */
+import type { PartitionRecord } from '../../src/metadata/metadata-records.ts'
+
+export interface PartitionChange {
+  readonly before: PartitionRecord
+  readonly after: PartitionRecord
+  readonly minInsyncReplicas: number
+  /** Who wrote it. */
+  readonly author: string
+  /** Nodes that lost what was on their disk and have not told the cluster yet, or just do. */
+  readonly lossy: ReadonlySet<number>
+}
+
+/** In what the change breaks the rules of leaders, in-sync replicas and eligible leaders. */
+export function brokenRules(change: PartitionChange): string[] {
+  return [...epochRules(change), ...membershipRules(change), ...eligibleRules(change)]
+}
+
+function epochRules({ before, after }: PartitionChange): string[] {
+  const broken: string[] = []
+  if (after.leaderEpoch < before.leaderEpoch) broken.push('the leader epoch went back')
+  const isNewLeader = after.leader !== -1 && after.leader !== before.leader
+  if (isNewLeader && after.leaderEpoch <= before.leaderEpoch) {
+    broken.push('a new leader has no epoch of its own')
+  }
+  if (after.leader !== -1 && !after.isr.includes(after.leader)) {
+    broken.push('the leader is not in sync')
+  }
+  return broken
+}
+
+function membershipRules({ before, after, lossy }: PartitionChange): string[] {
+  const broken: string[] = []
+  for (const id of [...after.isr, ...after.elr]) {
+    if (!after.replicas.includes(id)) broken.push(`${id} is no replica`)
+  }
+  if (after.isr.some((id) => after.elr.includes(id))) broken.push('a node is in ISR and ELR')
+  const isElection = after.leader !== -1 && after.leader !== before.leader
+  if (isElection) {
+    const mayLead = [...before.isr, ...before.elr]
+    if (!mayLead.includes(after.leader)) broken.push(`${after.leader} was not eligible`)
+  }
+  const holders = [...after.isr, ...after.elr].length
+  const had = [...before.isr, ...before.elr].filter((id) => !lossy.has(id)).length
+  if (holders === 0 && had > 0) broken.push('nobody is left who has it all')
+  return broken
+}
+
+function eligibleRules({ before, after, author, minInsyncReplicas, lossy }: PartitionChange) {
+  const broken: string[] = []
+  const min = Math.min(minInsyncReplicas, after.replicas.length)
+  if (after.isr.length >= min && after.elr.length > 0) {
+    broken.push('ELR is kept although enough are in sync')
+  }
+  if (after.isr.length >= min) return broken
+  for (const id of before.isr) {
+    const isGone = !after.isr.includes(id) && !after.elr.includes(id)
+    if (isGone && author !== `n${id}` && !lossy.has(id)) {
+      broken.push(`${id} left ISR below the minimum and is not in ELR`)
+    }
+  }
+  return broken
+}

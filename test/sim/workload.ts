@@ -1,0 +1,224 @@
+/** Clients of a simulated cluster: producers of unique values and readers that follow what is committed. */
+import type { TopicName } from '../../src/core/ids.ts'
+import { batchLeaderEpoch } from '../../src/core/record-batch.ts'
+import type { Random } from '../../src/env/random.ts'
+import type { ProduceOutcome } from '../../src/front/produce.ts'
+import { ServiceError } from '../../src/lib/service-error.ts'
+import type { TopicImage } from '../../src/metadata/metadata-image.ts'
+import type { Acks, FetchResult } from '../../src/wire/internal.ts'
+import { recordsOf } from '../replication/replica-harness.ts'
+import type { Outcome } from '../support/history-checker.ts'
+import { History } from '../support/history-checker.ts'
+import type { FrontUnderTest } from './cluster-code.ts'
+import type { SimFront } from './sim-front.ts'
+import type { SimWorld } from './sim-world.ts'
+
+export interface WorkloadOptions {
+  readonly topics: readonly string[]
+  readonly producers: number
+  readonly readers: number
+  /** Longest pause of a producer between two requests. */
+  readonly thinkMs: number
+}
+
+export interface WorkloadEvents {
+  /** A record was acknowledged as durable on all in-sync replicas. */
+  acknowledged(topic: TopicImage, partition: number, offset: number): void
+  violation(text: string): void
+}
+
+/** After this a client goes away without an answer. */
+const CLIENT_TIMEOUT_MS = 40_000
+const RECONNECT_MS = 200
+const READ_WAIT_MS = 1_000
+const READ_BYTES = 64 * 1024
+
+export class Workload {
+  /** By topic. */
+  readonly histories = new Map<string, History>()
+  readonly #world: SimWorld
+  readonly #fronts: readonly SimFront[]
+  readonly #options: WorkloadOptions
+  readonly #events: WorkloadEvents
+  readonly #random: Random
+  readonly #running: Promise<void>[] = []
+  #stopped: boolean = false
+
+  constructor(
+    world: SimWorld,
+    fronts: readonly SimFront[],
+    options: WorkloadOptions,
+    events: WorkloadEvents,
+  ) {
+    this.#world = world
+    this.#fronts = fronts
+    this.#options = options
+    this.#events = events
+    this.#random = world.fork()
+    for (const topic of options.topics) this.histories.set(topic, new History())
+  }
+
+  start(): void {
+    const { producers, readers, topics } = this.#options
+    for (let i = 0; i < producers; i++) this.#running.push(this.#produce(`p${i}`))
+    for (let i = 0; i < readers; i++) {
+      for (const topic of topics) this.#running.push(this.#read(topic as TopicName))
+    }
+  }
+
+  /** Resolves when every request has its outcome. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.all(this.#running)
+  }
+
+  async #produce(writer: string): Promise<void> {
+    const random = this.#random
+    const acks: Acks = random.float() < 0.65 ? -1 : random.float() < 0.75 ? 1 : 0
+    for (let n = 0; !this.#stopped; n++) {
+      await this.#world.sleep(random.float() * this.#options.thinkMs)
+      const front = this.#front()
+      const topic = front && this.#topic(front)
+      if (front === undefined || topic === undefined) {
+        await this.#world.sleep(RECONNECT_MS)
+        continue
+      }
+      const values = Array.from(
+        { length: 1 + (random.uint32() % 3) },
+        (_, i) => `${writer}.${n}.${i}`,
+      )
+      await this.send(front, topic, writer, values, acks)
+    }
+  }
+
+  /** One request, from its start to its outcome, which goes into the history. */
+  async send(
+    front: FrontUnderTest,
+    topic: TopicImage,
+    writer: string,
+    values: readonly string[],
+    acks: Acks,
+    partition = this.#random.uint32() % topic.partitions.length,
+  ): Promise<Outcome['kind']> {
+    const result = await this.#request(front, topic, values, acks, partition)
+    const part = result === undefined || 'kind' in result ? undefined : result.parts[0]
+    const history = this.histories.get(topic.name) as History
+    let kind: Outcome['kind'] = 'unknown'
+    values.forEach((value, i) => {
+      let outcome: Outcome = result !== undefined && 'kind' in result ? result : { kind: 'unknown' }
+      if (part?.result.ok === true && acks !== 0) {
+        const offset = part.firstOffset + i
+        outcome = { kind: 'written', partition: part.partition, offset }
+        if (acks === -1) this.#events.acknowledged(topic, part.partition, offset)
+      } else if (part?.result.ok === false && part.result.committed === 'no') {
+        outcome = { kind: 'refused' }
+      }
+      kind = outcome.kind
+      history.wrote(writer, value, outcome, acks === -1 ? 'for-good' : 'until-failover')
+    })
+    const code = part?.result.ok === false ? part.result.code : ''
+    const where = part === undefined ? '' : `${part.partition}@${part.firstOffset}`
+    this.#world.trace.add(writer, `${values[0]} acks ${acks}: ${kind} ${where} ${code}`)
+    return kind
+  }
+
+  /** Undefined when no answer came. */
+  #request(
+    front: FrontUnderTest,
+    topic: TopicImage,
+    values: readonly string[],
+    acks: Acks,
+    partition: number,
+  ): Promise<ProduceOutcome | { kind: 'refused' } | undefined> {
+    return new Promise((resolve) => {
+      const timeout = this.#world.clock.timer(CLIENT_TIMEOUT_MS, () => resolve(undefined))
+      const done = (outcome: ProduceOutcome | { kind: 'refused' }) => {
+        timeout.cancel()
+        resolve(outcome)
+      }
+      const records = values.map((value) => ({
+        key: null,
+        value: Buffer.from(value),
+        headers: [],
+        timestampMs: Number.NaN,
+        media: 2 as const,
+        partition,
+      }))
+      const request = { topic, acks, records, expectedTail: undefined, locate: String }
+      try {
+        front.front.producer.produce(request, done)
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error
+        done({ kind: 'refused' })
+      }
+    })
+  }
+
+  async #read(name: TopicName): Promise<void> {
+    const positions = new Map<number, { offset: number; lastEpoch: number }>()
+    while (!this.#stopped) {
+      const front = this.#front()
+      const topic = front?.metadata.image.topics.get(name)
+      if (front === undefined || topic === undefined) {
+        await this.#world.sleep(RECONNECT_MS)
+        continue
+      }
+      const asked = topic.partitions.map((_, partition) => ({
+        topicId: topic.id,
+        partition,
+        ...(positions.get(partition) ?? { offset: 0, lastEpoch: -1 }),
+      }))
+      const fetching = front.front.storage.fetch(
+        { positions: asked, maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, isolation: 'committed' },
+        new AbortController().signal,
+      )
+      const results = await this.#within(fetching)
+      for (const result of results ?? []) this.#take(name, positions, result)
+      await this.#world.sleep(this.#random.float() * RECONNECT_MS)
+    }
+  }
+
+  #take(
+    name: string,
+    positions: Map<number, { offset: number; lastEpoch: number }>,
+    result: FetchResult,
+  ): void {
+    const { partition } = result
+    const { offset } = positions.get(partition) ?? { offset: 0 }
+    if (!result.ok) {
+      if (result.code === 'offset-out-of-range' || result.code === 'cursor-expired') {
+        this.#events.violation(
+          `reader of ${name}/${partition} at ${offset} was told ${result.code}: ${result.detail}`,
+        )
+      }
+      return
+    }
+    const history = this.histories.get(name) as History
+    for (const record of recordsOf(result.batches, offset)) history.read({ partition, ...record })
+    const last = result.batches.at(-1)
+    if (last === undefined) return
+    positions.set(partition, { offset: result.nextOffset, lastEpoch: batchLeaderEpoch(last) })
+  }
+
+  /** Undefined when it fails, or takes too long: readers try again. */
+  #within<T>(promise: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve) => {
+      const timeout = this.#world.clock.timer(CLIENT_TIMEOUT_MS, () => resolve(undefined))
+      const settle = (value: T | undefined) => {
+        timeout.cancel()
+        resolve(value)
+      }
+      promise.then(settle, () => settle(undefined))
+    })
+  }
+
+  #front(): FrontUnderTest | undefined {
+    return this.#fronts[this.#random.uint32() % this.#fronts.length]?.running
+  }
+
+  #topic(front: FrontUnderTest): TopicImage | undefined {
+    const { topics } = this.#options
+    const name = topics[this.#random.uint32() % topics.length] as TopicName
+    return front.metadata.image.topics.get(name)
+  }
+}
