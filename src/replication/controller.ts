@@ -91,9 +91,10 @@ export class Controller {
 
   /** Gives the office up, so that another node can take it at once; nothing goes on afterwards. */
   async stop(): Promise<void> {
-    this.#running?.stop.abort()
-    await this.#running?.done
-    this.#running = undefined
+    const running = this.#running
+    running?.stop.abort()
+    await running?.done
+    if (this.#running === running) this.#running = undefined
     const term = this.#term
     this.#term = undefined
     if (term !== undefined) await this.#giveUp(term)

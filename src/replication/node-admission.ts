@@ -1,6 +1,6 @@
 /**
- * How a node comes into the cluster: its id is its own, nobody of that id is left over from before,
- * it votes for no record that it may have lost, and only then is it registered. Between the second
+ * How a node comes into the cluster: nobody of its id is left over from before, the id is its own, it
+ * votes for no record that it may have lost, and only then is it registered. Between the second
  * and the last nobody can give it a vote back: whoever does compares the key that does not exist yet.
  */
 import type { LocalReplica } from '../core/election.ts'
@@ -105,7 +105,7 @@ export async function endPreviousRegistration(
   signal: AbortSignal,
 ): Promise<void> {
   const { store, clock, logger } = deps
-  const { nodeId, directoryId, ttlMs } = options
+  const { nodeId, directoryId, acceptNewDirectory = false, ttlMs } = options
   const key = nodeKey(nodeId)
   const deadlineMs = clock.monotonicMs() + WAIT_OUT_TTLS * ttlMs
   let first: Entry | undefined
@@ -113,7 +113,7 @@ export async function endPreviousRegistration(
     const entry = await unlessAborted(store.get(key), signal)
     if (entry === undefined) return
     const owner = decodeNode(entry.value).directoryId
-    const isForeign = owner !== undefined && owner !== directoryId
+    const isForeign = owner !== undefined && owner !== directoryId && !acceptNewDirectory
     const isNew = first !== undefined && first.createRevision !== entry.createRevision
     if (isForeign || isNew || clock.monotonicMs() >= deadlineMs) throw inUse(nodeId, entry)
     if (entry.createRevision === lastIncarnation) {

@@ -166,8 +166,8 @@ export class NodeRegistration {
     const options = this.#options
     const { clock, store } = deps
     for (;;) {
-      const registryRevision = await unlessAborted(claimNodeId(deps, options), signal)
       await endPreviousRegistration(deps, options, this.#lastIncarnation, signal)
+      const registryRevision = await unlessAborted(claimNodeId(deps, options), signal)
       await rejoinPartitions(deps, options.nodeId, signal)
       const sentMs = clock.monotonicMs()
       const lease = await unlessAborted(store.lease(options.ttlMs), signal)

@@ -171,6 +171,10 @@ export function boundsFault(replica: Replica, position: FetchPosition): Refusal 
     return refuse('cursor-expired', `the log starts at ${earliest}`, { earliest })
   }
   const { highWatermark, endOffset, epochs } = log
+  // Nobody but a later leader can have written what was read: this one was replaced unawares.
+  if (lastEpoch > epochs.latest && replica.isOneOfSeveral) {
+    return refuse('partition-unavailable', `records of leader epoch ${lastEpoch} are elsewhere`)
+  }
   const end = lastEpoch === -1 ? endOffset : epochs.endOffsetOf(lastEpoch, endOffset)
   if (offset <= end && lastEpoch <= epochs.latest) return undefined
   const tail = Math.min(end, highWatermark)

@@ -82,6 +82,11 @@ export class Replica {
     return this.#tenure?.appendEpoch ?? this.following?.leaderEpoch ?? -1
   }
 
+  /** Whether others may have led the partition, and may lead it by now. */
+  get isOneOfSeveral(): boolean {
+    return (this.#tenure?.inSync.assignment.replicas.length ?? 0) > 1
+  }
+
   get acksWaiting(): number {
     return this.#tenure?.acksWaiting ?? 0
   }

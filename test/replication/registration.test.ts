@@ -153,6 +153,9 @@ describe('NodeRegistration', () => {
     await expect(world.join(1, other)).rejects.toThrow('in use')
     expect(incarnation(1)).toBe(before)
     expect(first.sessions).toHaveLength(1)
+    // It stays the owner of the id, too.
+    const { directoryId } = decodeNodeRegistry(world.store.get(nodeRegistryKey(1))!.value)
+    expect(directoryId).toBe('directory-1')
   })
 
   test('waits until the registration of a process that was killed expires', async () => {
@@ -164,6 +167,13 @@ describe('NodeRegistration', () => {
     expect(
       member.said('waiting for the previous registration of this node to expire'),
     ).toHaveLength(1)
+  })
+
+  test('a new data directory waits as well for the process that had the old one', async () => {
+    const old = await world.join(1)
+    old.kill()
+    const member = await world.join(1, { directoryId: 'another', acceptNewDirectory: true })
+    expect(member.sessions).toHaveLength(1)
   })
 
   test('waits for nothing where the previous process is known to be its own', async () => {
@@ -263,9 +273,7 @@ describe('NodeRegistration', () => {
     await world.join(1, { directoryId: 'another', acceptNewDirectory: true })
     member.handle.heal()
     await world.clock.runFor(TTL_MS)
-    expect(member.fatal).toMatchObject([
-      { message: expect.stringContaining('another data directory') },
-    ])
+    expect(member.fatal).toMatchObject([{ message: expect.stringContaining('in use') }])
     expect(member.registration.session).toBeUndefined()
   })
 })

@@ -5,6 +5,8 @@ import { runSeed } from './run-seed.ts'
 /** Seeds that once failed, with what they found. */
 const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
   [74, 'the journal gave up a file that the checkpoint named'],
+  [234, 'a leader that was replaced unawares said that the log ended before the reader'],
+  [327, 'the same, over and over'],
 ]
 
 test.each(REGRESSIONS)('seed %i: %s', async (seed) => {

@@ -239,18 +239,17 @@ export class Nemesis {
     return () => handle.heal()
   }
 
-  /** Only while every partition has somebody else who holds all that is committed. */
+  /** Only while each partition loses fewer copies than must be in sync: more it is not made to survive. */
   #emptyDisk(): undefined {
     const { invariants } = this.#deps
     const node = this.#node()
-    const others = new Set([...invariants.lossy, node.id])
-    for (const { record } of invariants.partitions()) {
-      const holders = [...record.isr, ...record.elr]
-      if (holders.every((id) => others.has(id))) return undefined
+    const lossy = new Set([...invariants.lossy, node.id])
+    for (const { topic, record } of invariants.partitions()) {
+      const lost = record.replicas.filter((id) => lossy.has(id)).length
+      if (record.replicas.includes(node.id) && lost >= topic.config.minInsyncReplicas) return
     }
     invariants.lossy.add(node.id)
     node.kill()
     node.emptyDisk()
-    return undefined
   }
 }
