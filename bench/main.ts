@@ -10,6 +10,9 @@ import type { Measurement } from './lib/measurement.ts'
 import { markdown, terminalTable } from './lib/report.ts'
 import { Stage } from './lib/stage.ts'
 import { machineTimes, ownSeconds } from './lib/usage.ts'
+import { clusterPartitions } from './rows/cluster-partitions.ts'
+import { clusterProduce } from './rows/cluster-produce.ts'
+import { failover } from './rows/failover.ts'
 import { fanOut } from './rows/fan-out.ts'
 import { ingest } from './rows/ingest.ts'
 import { latency } from './rows/latency.ts'
@@ -20,7 +23,7 @@ import { profiles } from './rows/profiles.ts'
 import { read } from './rows/read.ts'
 import { recovery } from './rows/recovery.ts'
 
-const FAMILIES: readonly Family[] = [
+const STANDALONE: readonly Family[] = [
   produce,
   latency,
   ingest,
@@ -32,16 +35,22 @@ const FAMILIES: readonly Family[] = [
   profiles,
 ]
 
+const CLUSTER: readonly Family[] = [clusterProduce, clusterPartitions, failover]
+
 const HELP = `npm run bench -- [options]
+  --cluster       the rows of a cluster, with three storage nodes, a front and etcd
   --rows 1,2,16   only these rows (16 means 16a and 16b; "profiles" is the table of profiles)
   --rounds 5      measured rounds of each side
   --seconds 2     length of a round, whole seconds
   --quick         a smoke run: 2 rounds of 1 s, smaller logs and crowds
   --data DIR      where temp data goes; must be on the disk to be measured (default ${tmpdir()})
-  --out FILE      where the results go (default bench/RESULTS.md after a whole run, else nowhere)
-Needs Linux, two cores, wrk (Debian: apt install wrk) and taskset (util-linux).`
+  --out FILE      where the results go (default bench/RESULTS.md, with --cluster
+                  bench/RESULTS-cluster.md, after a whole run, else nowhere)
+Needs Linux, two cores, wrk (Debian: apt install wrk), taskset (util-linux), and etcd (etcd-server)
+for a cluster.`
 
 interface Settings {
+  readonly families: readonly Family[]
   readonly rows: readonly string[] | undefined
   readonly rounds: number
   readonly seconds: number
@@ -56,7 +65,7 @@ async function main(): Promise<number> {
   let settings: Settings | undefined
   try {
     settings = readSettings()
-    requireTools()
+    requireTools(settings?.families === CLUSTER)
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     return 2
@@ -92,7 +101,7 @@ async function run(settings: Settings): Promise<number> {
       true,
     addTable: (table) => tables.push(table),
   }
-  for (const family of FAMILIES.filter(({ rows }) => rows.some(bench.wants))) {
+  for (const family of settings.families.filter(({ rows }) => rows.some(bench.wants))) {
     try {
       measurements.push(...(await family.measure(bench)))
     } catch (error) {
@@ -131,8 +140,8 @@ async function run(settings: Settings): Promise<number> {
   return failures.length === 0 ? 0 : 1
 }
 
-function requireTools(): void {
-  const needed = { wrk: 'wrk', taskset: 'util-linux' }
+function requireTools(isCluster: boolean): void {
+  const needed = { wrk: 'wrk', taskset: 'util-linux', ...(isCluster && { etcd: 'etcd-server' }) }
   for (const [tool, debianPackage] of Object.entries(needed)) {
     const { error } = spawnSync(tool, ['--version'])
     if (error !== undefined) throw new Error(`${tool} is needed: apt install ${debianPackage}`)
@@ -143,6 +152,7 @@ function requireTools(): void {
 function readSettings(): Settings | undefined {
   const { values } = parseArgs({
     options: {
+      cluster: { type: 'boolean', default: false },
       rows: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
@@ -153,21 +163,24 @@ function readSettings(): Settings | undefined {
     },
   })
   if (values.help) return undefined
+  const families = values.cluster ? CLUSTER : STANDALONE
   const rows = values.rows?.split(',').map((row) => row.trim())
   for (const row of rows ?? []) {
-    const known = FAMILIES.some((family) =>
+    const known = families.some((family) =>
       family.rows.some((each) => each.replace(/[a-z]$/, '') === row || each === row),
     )
     if (!known) throw new Error(`no row ${row}; see --help`)
   }
   const whole = rows === undefined && !values.quick
+  const results = values.cluster ? 'RESULTS-cluster.md' : 'RESULTS.md'
   return {
+    families,
     rows,
     rounds: wholeNumber('rounds', values.rounds ?? (values.quick ? '2' : '5')),
     seconds: wholeNumber('seconds', values.seconds ?? (values.quick ? '1' : '2')),
     quick: values.quick,
     data: values.data,
-    out: values.out ?? (whole ? fileURLToPath(new URL('RESULTS.md', import.meta.url)) : undefined),
+    out: values.out ?? (whole ? fileURLToPath(new URL(results, import.meta.url)) : undefined),
   }
 }
 

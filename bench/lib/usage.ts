@@ -60,6 +60,11 @@ export function ownSeconds(): number {
   return (Number(user) + Number(system) + Number(childUser) + Number(childSystem)) * TICK_SECONDS
 }
 
+/** Seconds of processor time of all threads of a process, since it started. */
+export function cpuSecondsOf(pid: number): number {
+  return cpuSeconds(`/proc/${pid}/stat`)
+}
+
 function usageOf(pid: number): Usage {
   const machine = machineTimes()
   return {
