@@ -239,14 +239,19 @@ export class Nemesis {
     return () => handle.heal()
   }
 
-  /** Only while each partition loses fewer copies than must be in sync: more it is not made to survive. */
+  /**
+   * Only while somebody else has a vote, and fewer disks are lost at once than replicas must be in
+   * sync: more a partition is not made to survive.
+   */
   #emptyDisk(): undefined {
     const { invariants } = this.#deps
     const node = this.#node()
     const lossy = new Set([...invariants.lossy, node.id])
     for (const { topic, record } of invariants.partitions()) {
       const lost = record.replicas.filter((id) => lossy.has(id)).length
-      if (record.replicas.includes(node.id) && lost >= topic.config.minInsyncReplicas) return
+      const others = [...record.isr, ...record.elr].filter((id) => !lossy.has(id))
+      const isTooMuch = others.length === 0 || lost >= topic.config.minInsyncReplicas
+      if (record.replicas.includes(node.id) && isTooMuch) return
     }
     invariants.lossy.add(node.id)
     node.kill()

@@ -1,0 +1,230 @@
+/** Lines that keep records safe, each with what the code would be without it. */
+export interface Mutation {
+  readonly name: string
+  readonly file: string
+  /** Occurs exactly once. */
+  readonly find: string
+  readonly replace: string
+  /** A scenario that must notice it; without one the seeds must. */
+  readonly scenario?: string
+}
+
+const IN_SYNC = 'src/core/in-sync-replicas.ts'
+const ELECTION = 'src/core/election.ts'
+const ISR_CHANGES = 'src/replication/isr-changes.ts'
+const COPY = 'src/replication/follower-copy.ts'
+const SESSION = 'src/replication/follower-session.ts'
+const TENURE = 'src/replication/leader-tenure.ts'
+const FETCH = 'src/replication/replica-fetch.ts'
+const ADMISSION = 'src/replication/node-admission.ts'
+const WRITES = 'src/metadata/partition-writes.ts'
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'followers report what is written as durable',
+    file: COPY,
+    find: 'durableOffset: log.durableEnd,\n      lastFetchedEpoch',
+    replace: 'durableOffset: log.endOffset,\n      lastFetchedEpoch',
+  },
+  {
+    name: 'the leader commits what is not durable on itself',
+    file: TENURE,
+    find: 'this.inSync.highWatermark(log.highWatermark, log.durableEnd)',
+    replace: 'this.inSync.highWatermark(log.highWatermark, log.endOffset)',
+  },
+  {
+    name: 'acks=all is answered when the leader has it',
+    file: TENURE,
+    find: 'this.#durableAcks.advance(durableEnd)\n    this.#advance()',
+    replace:
+      'this.#durableAcks.advance(durableEnd)\n    this.#committedAcks.advance(durableEnd)\n    this.#advance()',
+  },
+  {
+    name: 'the high watermark moves below the minimum of in-sync replicas',
+    file: IN_SYNC,
+    find: 'if (!this.hasEnough || this.#assignment.elr.length > 0) return current',
+    replace: '',
+  },
+  {
+    name: 'the high watermark ignores a pending expansion',
+    file: IN_SYNC,
+    find: 'for (const nodeId of this.#pending?.isr ?? []) if (!isr.includes(nodeId)) yield nodeId',
+    replace: '',
+  },
+  {
+    name: 'the high watermark counts a pending shrink as done',
+    file: IN_SYNC,
+    find: '    yield* isr\n',
+    replace: '    yield* this.#pending?.isr ?? isr\n',
+  },
+  {
+    name: 'a follower joins with what is written, not durable',
+    file: IN_SYNC,
+    find: 'follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart)',
+    replace: 'follower.fetchOffset >= Math.max(bounds.highWatermark, bounds.epochStart)',
+  },
+  {
+    name: 'a follower joins before the start of the epoch',
+    file: IN_SYNC,
+    find: 'follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart)',
+    replace: 'follower.durableOffset >= bounds.highWatermark',
+  },
+  {
+    name: 'a follower joins wherever it is',
+    file: IN_SYNC,
+    find: 'follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart) &&',
+    replace: '',
+  },
+  {
+    name: 'a late request of an earlier life counts',
+    file: IN_SYNC,
+    find: 'if (known !== undefined && fetch.incarnation < known.incarnation) return',
+    replace: '',
+  },
+  {
+    name: 'a change of ISR compares no revision of the partition',
+    file: ISR_CHANGES,
+    find: "{ key, target: 'modRevision', equals: revision },",
+    replace: '',
+  },
+  {
+    name: 'a change of ISR compares no incarnation of who joins',
+    file: ISR_CHANGES,
+    find: '...proposal.added.map((added) => ({',
+    replace: '...proposal.added.slice(0, 0).map((added) => ({',
+    scenario: 'kip-903-empty-replica-slips-in',
+  },
+  {
+    name: 'a change of ISR of unknown outcome counts as refused',
+    file: ISR_CHANGES,
+    find: '        isUnknown = true\n',
+    replace: '        tenure.inSync.rejected(proposal)\n        return\n',
+  },
+  {
+    name: 'followers of another epoch are served and counted',
+    file: SESSION,
+    find: 'if (tenure === undefined || tenure.leaderEpoch !== position.leaderEpoch) return undefined',
+    replace: 'if (tenure === undefined) return undefined',
+  },
+  {
+    name: 'nobody looks whether logs diverge',
+    file: SESSION,
+    find: 'const isDiverging = divergingEpoch < lastFetchedEpoch || endOffset < fetchOffset',
+    replace: 'const isDiverging = false',
+  },
+  {
+    name: 'a follower whose log diverges counts',
+    file: SESSION,
+    find: 'if (faultOf(entry) !== undefined) return tenure',
+    replace: '',
+  },
+  {
+    name: 'a follower takes records whatever epoch it asked in',
+    file: COPY,
+    find: "if (told === undefined || following?.leaderEpoch !== told.leaderEpoch) return 'applied'",
+    replace: "if (told === undefined) return 'applied'",
+  },
+  {
+    name: 'a follower takes records that do not continue its log',
+    file: COPY,
+    find: 'if (!this.#continues(batch, leaderEpoch)) {',
+    replace: 'if (batch.length === 0) {',
+  },
+  {
+    name: 'a log is cut to its own high watermark',
+    file: COPY,
+    find: 'const cutTo = Math.max(0, end)',
+    replace: 'const cutTo = Math.max(0, Math.min(end, log.highWatermark))',
+  },
+  {
+    name: 'a log is cut to the end of the leader alone',
+    file: COPY,
+    find: 'const end = Math.min(endOffset, log.epochs.endOffsetOf(divergingEpoch, log.endOffset))',
+    replace: 'const end = endOffset',
+  },
+  {
+    name: 'anybody who is up is elected',
+    file: ELECTION,
+    find: 'for (const members of [isr, elr]) {',
+    replace: 'for (const members of [isr, elr, replicas]) {',
+  },
+  {
+    name: 'an election does not raise the epoch',
+    file: ELECTION,
+    find: 'return { ...partition, leader, leaderEpoch: partition.leaderEpoch + 1 }',
+    replace: 'return { ...partition, leader, leaderEpoch: partition.leaderEpoch }',
+  },
+  {
+    name: 'whoever leaves ISR below the minimum is not eligible',
+    file: ELECTION,
+    find: ': partition.replicas.filter((node) => !isr.includes(node) && mayLead(node))',
+    replace: ': partition.replicas.filter((node) => partition.elr.includes(node) && mayLead(node))',
+  },
+  {
+    name: 'a node that lost its disk keeps its vote',
+    file: ELECTION,
+    find: 'if (votes && !isTrusted) {',
+    replace: 'if (votes && isTrusted && !isTrusted) {',
+  },
+  {
+    name: 'a node does not rejoin before it registers',
+    file: ADMISSION,
+    find: 'if (changes.length === 0) return\n',
+    replace: 'return\n',
+  },
+  {
+    name: 'a node leads what it led before it registered',
+    file: ELECTION,
+    find: 'if (next.leader === nodeId) next = withLeader(next, -1)',
+    replace: '',
+  },
+  {
+    name: 'the controller writes without its authority',
+    file: WRITES,
+    find: 'const compare: Compare[] = [...authority]',
+    replace: 'const compare: Compare[] = authority.slice(0, 0)',
+  },
+  {
+    name: 'the controller compares no revision of the partition',
+    file: WRITES,
+    find: "compare.push({ key: keyOf(change), target: 'modRevision', equals: change.seenRevision })",
+    replace: 'keyOf(change)',
+  },
+  {
+    name: 'readers get what is not committed',
+    file: FETCH,
+    find: '    endOffset: replica.log.highWatermark,\n    maxBytes',
+    replace: '    endOffset: replica.log.endOffset,\n    maxBytes',
+  },
+  {
+    name: 'a leader that was replaced says where the log ends',
+    file: FETCH,
+    find: 'if (lastEpoch > epochs.latest && replica.isOneOfSeveral) {',
+    replace: 'if (lastEpoch > epochs.latest && replica.isOneOfSeveral && offset < 0) {',
+  },
+  {
+    name: 'an append that broke off counts as refused',
+    file: 'src/internal/append-exchange.ts',
+    find: "return refusal('outcome-unknown', `The leader did not answer to the end: ${why}`, 'unknown')",
+    replace:
+      "return refusal('outcome-unknown', `The leader did not answer to the end: ${why}`, 'no')",
+  },
+  {
+    name: 'a new epoch does not begin in the log',
+    file: TENURE,
+    find: 'appender.beginEpoch(log, this.#appendEpoch)',
+    replace: '',
+  },
+  {
+    name: 'records are promised before they are durable',
+    file: 'src/storage/journal.ts',
+    find: 'await file.file.write([bytes], offset)',
+    replace: 'void file.file.write([bytes], offset)',
+  },
+  {
+    name: 'a failed sync is taken for a success',
+    file: 'src/storage/journal.ts',
+    find: 'await file.file.write([bytes], offset)',
+    replace: 'await file.file.write([bytes], offset).catch(() => undefined)',
+  },
+]
