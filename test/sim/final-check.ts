@@ -119,7 +119,7 @@ export class FinalCheck {
         const oracle = invariants.oracle(view.topicId, view.partition)
         const batches = await view.read(view.startOffset, view.highWatermark)
         oracle.compare(`${node.name} at the end`, batches, view.highWatermark)
-        const offsets = recordsOf(batches).map(({ offset }) => offset)
+        const offsets = recordsOf(batches, view.startOffset).map(({ offset }) => offset)
         const isWhole =
           offsets.length === view.highWatermark - view.startOffset &&
           offsets.every((offset, i) => offset === view.startOffset + i)
@@ -136,21 +136,23 @@ export class FinalCheck {
       ids.set(topic.name, topic.topicId)
       const records = final.get(topic.name) ?? []
       final.set(topic.name, records)
-      records.push(...(await this.#readAll(topic.topicId, partition)))
+      records.push(...(await this.#readAll(topic.name, topic.topicId, partition)))
     }
     for (const [name, history] of this.#workload.histories) {
       const anomalies = history.anomalies(final.get(name) ?? [], {
         failedOver: (partition) => invariants.failovers(ids.get(name) as TopicId, partition) > 0,
+        deletedTo: (partition) => this.#workload.deletions.get(`${name}/${partition}`)?.asked ?? 0,
       })
       for (const anomaly of anomalies) invariants.violation(`${name}: ${anomaly}`)
     }
   }
 
-  async #readAll(topicId: TopicId, partition: number): Promise<StoredRecord[]> {
+  async #readAll(name: string, topicId: TopicId, partition: number): Promise<StoredRecord[]> {
     const { world, front, invariants } = this.#cluster
     const endMs = world.clock.monotonicMs() + READ_MS
     const { committedEnd } = invariants.oracle(topicId, partition)
     const records: StoredRecord[] = []
+    const deletion = this.#workload.deletions.get(`${name}/${partition}`)
     let offset = 0
     let lastEpoch = -1
     while (offset < committedEnd) {
@@ -169,10 +171,22 @@ export class FinalCheck {
         offset = result.nextOffset
         const last = result.batches.at(-1)
         if (last !== undefined) lastEpoch = batchLeaderEpoch(last)
+      } else if (result?.code === 'cursor-expired') {
+        offset = Number(result.members?.['earliest'])
+        if (!(offset <= (deletion?.asked ?? 0))) {
+          invariants.violation(`${name}/${partition}: starts at ${offset}, which nobody asked for`)
+        }
       } else if (world.clock.monotonicMs() > endMs) {
         const why = result === undefined ? 'nothing comes' : result.detail
         throw new Error(`liveness: ${offset} of ${committedEnd} cannot be read: ${why}`)
       } else await world.sleep(100)
+    }
+    const [first] = records
+    if (first !== undefined && first.offset < (deletion?.done ?? 0)) {
+      const where = `${name}/${partition}`
+      invariants.violation(
+        `${where}: ${first.offset} was deleted, up to ${deletion?.done}, and is back`,
+      )
     }
     return records
   }

@@ -205,9 +205,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an append that broke off counts as refused',
     file: 'src/internal/append-exchange.ts',
-    find: "return refusal('outcome-unknown', `The leader did not answer to the end: ${why}`, 'unknown')",
-    replace:
-      "return refusal('outcome-unknown', `The leader did not answer to the end: ${why}`, 'no')",
+    find: "why}`, 'unknown')\n",
+    replace: "why}`, 'no')\n",
   },
   {
     name: 'a new epoch does not begin in the log',

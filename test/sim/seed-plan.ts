@@ -40,6 +40,8 @@ export interface SeedPlan {
   readonly topics: readonly TopicPlan[]
   readonly producers: number
   readonly readers: number
+  /** Clients that delete records. */
+  readonly deleters: number
   /** Longest pause of a producer between two requests. */
   readonly thinkMs: number
   readonly faults: readonly FaultName[]
@@ -73,6 +75,7 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     topics,
     producers,
     readers: 1 + below(2),
+    deleters: random.float() < 0.3 ? 1 : 0,
     thinkMs: (2 * producers * durationMs) / requests,
     faults,
     durationMs,

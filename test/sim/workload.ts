@@ -17,6 +17,7 @@ export interface WorkloadOptions {
   readonly topics: readonly string[]
   readonly producers: number
   readonly readers: number
+  readonly deleters: number
   /** Longest pause of a producer between two requests. */
   readonly thinkMs: number
 }
@@ -32,10 +33,13 @@ const CLIENT_TIMEOUT_MS = 40_000
 const RECONNECT_MS = 200
 const READ_WAIT_MS = 1_000
 const READ_BYTES = 64 * 1024
+const DELETE_EVERY_MS = 6_000
 
 export class Workload {
   /** By topic. */
   readonly histories = new Map<string, History>()
+  /** By topic and partition: up to where records may be deleted, and up to where they certainly are. */
+  readonly deletions = new Map<string, { asked: number; done: number }>()
   readonly #world: SimWorld
   readonly #fronts: readonly SimFront[]
   readonly #options: WorkloadOptions
@@ -59,8 +63,9 @@ export class Workload {
   }
 
   start(): void {
-    const { producers, readers, topics } = this.#options
+    const { producers, readers, deleters, topics } = this.#options
     for (let i = 0; i < producers; i++) this.#running.push(this.#produce(`p${i}`))
+    for (let i = 0; i < deleters; i++) this.#running.push(this.#delete())
     for (let i = 0; i < readers; i++) {
       for (const topic of topics) this.#running.push(this.#read(topic as TopicName))
     }
@@ -178,6 +183,28 @@ export class Workload {
     }
   }
 
+  async #delete(): Promise<void> {
+    const random = this.#random
+    while (!this.#stopped) {
+      await this.#world.sleep(random.float() * DELETE_EVERY_MS)
+      const front = this.#front()
+      const topic = front && this.#topic(front)
+      if (front === undefined || topic === undefined) continue
+      const partition = random.uint32() % topic.partitions.length
+      const { storage } = front.front
+      const offsets = await this.#within(Promise.resolve(storage.offsets(topic.id, partition)))
+      if (offsets === undefined) continue
+      const before = Math.floor(offsets.highWatermark * random.float())
+      const key = `${topic.name}/${partition}`
+      const known = this.deletions.get(key) ?? { asked: 0, done: 0 }
+      this.deletions.set(key, known)
+      known.asked = Math.max(known.asked, before)
+      const result = await this.#within(storage.deleteRecords(topic.id, partition, before))
+      if (result !== undefined) known.done = Math.max(known.done, before)
+      this.#world.trace.add('delete', `${key} to ${before}: ${result?.logStartOffset ?? 'unknown'}`)
+    }
+  }
+
   #take(
     name: string,
     positions: Map<number, { offset: number; lastEpoch: number }>,
@@ -186,7 +213,11 @@ export class Workload {
     const { partition } = result
     const { offset } = positions.get(partition) ?? { offset: 0 }
     if (!result.ok) {
-      if (result.code === 'offset-out-of-range' || result.code === 'cursor-expired') {
+      const earliest = result.members?.['earliest']
+      const { asked } = this.deletions.get(`${name}/${partition}`) ?? { asked: 0 }
+      if (result.code === 'cursor-expired' && Number(earliest) <= asked) {
+        positions.set(partition, { offset: Number(earliest), lastEpoch: -1 })
+      } else if (result.code === 'offset-out-of-range' || result.code === 'cursor-expired') {
         this.#events.violation(
           `reader of ${name}/${partition} at ${offset} was told ${result.code}: ${result.detail}`,
         )

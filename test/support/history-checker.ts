@@ -24,6 +24,8 @@ export interface Write {
 export interface Judgement {
   /** Whether the leader of a partition changed, so that a write promised until then may be gone. */
   readonly failedOver?: (partition: number) => boolean
+  /** Up to where records may have been deleted on purpose: below it nothing is missed. */
+  readonly deletedTo?: (partition: number) => number
 }
 
 export interface StoredRecord {
@@ -50,16 +52,19 @@ export class History {
   }
 
   /** Every way in which the final content of the log contradicts the history; empty when it does not. */
-  anomalies(final: readonly StoredRecord[], { failedOver }: Judgement = {}): string[] {
+  anomalies(final: readonly StoredRecord[], judgement: Judgement = {}): string[] {
+    const { failedOver, deletedTo = () => 0 } = judgement
+    const isKept = ({ partition, offset }: { partition: number; offset: number }) =>
+      offset >= deletedTo(partition)
     const binding = this.#writes.map((write) => bindingOf(write, failedOver))
     const places = new Map(final.map((record) => [place(record), record.value]))
     return [
       ...duplicates(final),
       ...holes(final),
-      ...binding.flatMap((write) => judgeWrite(write, places)),
+      ...binding.flatMap((write) => judgeWrite(write, places, isKept)),
       ...inventions(binding, final),
       ...disorder(binding),
-      ...this.#reads.flatMap((read) => judgeRead(read, places)),
+      ...this.#reads.filter(isKept).flatMap((read) => judgeRead(read, places)),
     ]
   }
 }
@@ -75,9 +80,14 @@ function bindingOf(write: Write, failedOver: Judgement['failedOver']): Write {
 const place = ({ partition, offset }: { partition: number; offset: number }): string =>
   `${partition}@${offset}`
 
-function judgeWrite({ value, outcome }: Write, places: Map<string, string>): string[] {
+function judgeWrite(
+  { value, outcome }: Write,
+  places: Map<string, string>,
+  isKept: (at: { partition: number; offset: number }) => boolean,
+): string[] {
   if (outcome.kind !== 'written') return []
   const found = places.get(place(outcome))
+  if (found === undefined && !isKept(outcome)) return []
   if (found === value) return []
   if (found === undefined) return [`lost write: ${value} was acknowledged at ${place(outcome)}`]
   return [`inconsistent offset: ${place(outcome)} was acknowledged for ${value}, holds ${found}`]

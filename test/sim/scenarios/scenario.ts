@@ -39,7 +39,7 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const cluster = new SimCluster(seed, code, { nodes: scenario.nodes ?? 3, fronts: 1 })
   const { world, invariants } = cluster
-  const load = { producers: 0, readers: 1, thinkMs: 100, ...scenario.load }
+  const load = { producers: 0, readers: 1, deleters: 0, thinkMs: 100, ...scenario.load }
   const workload = new Workload(
     world,
     cluster.fronts,
