@@ -27,6 +27,8 @@ export class FollowerCopy {
   readonly #logger: Logger
   /** What the leader was last told. */
   #told: ReplicaFetchPosition | undefined
+  /** Where the leader's log starts, behind all that is here: what comes from there replaces it. */
+  #anewFrom: number | undefined
 
   constructor(deps: { storage: LogManager; logger: Logger }, replica: Replica) {
     this.replica = replica
@@ -47,9 +49,9 @@ export class FollowerCopy {
       topicId,
       partition,
       leaderEpoch,
-      fetchOffset: log.endOffset,
+      fetchOffset: this.#fetchOffset,
       durableOffset: log.durableEnd,
-      lastFetchedEpoch: log.lastEpoch,
+      lastFetchedEpoch: this.#anewFrom === undefined ? log.lastEpoch : -1,
       logStartOffset: log.startOffset,
     }
     return this.#told
@@ -61,7 +63,7 @@ export class FollowerCopy {
     const told = this.#told
     return (
       told === undefined ||
-      told.fetchOffset !== log.endOffset ||
+      told.fetchOffset !== this.#fetchOffset ||
       told.durableOffset !== log.durableEnd ||
       told.logStartOffset !== log.startOffset ||
       told.leaderEpoch !== following?.leaderEpoch
@@ -73,7 +75,7 @@ export class FollowerCopy {
     const { log, following } = this.replica
     // The role or the log has changed since it was asked for.
     if (told === undefined || following?.leaderEpoch !== told.leaderEpoch) return 'applied'
-    if (log.endOffset !== told.fetchOffset || log.damage !== undefined) return 'applied'
+    if (this.#fetchOffset !== told.fetchOffset || log.damage !== undefined) return 'applied'
     switch (part.kind) {
       case 'data':
         return await this.#append(part, told.leaderEpoch)
@@ -84,9 +86,13 @@ export class FollowerCopy {
         if (part.code !== 'offset-out-of-range' || part.logStartOffset <= log.endOffset) {
           return 'later'
         }
-        await this.#restart(part.logStartOffset)
+        this.#anewFrom = part.logStartOffset
         return 'applied'
     }
+  }
+
+  get #fetchOffset(): number {
+    return this.#anewFrom ?? this.replica.log.endOffset
   }
 
   async #append(part: ReplicaFetchData, leaderEpoch: number): Promise<Applied> {
@@ -94,6 +100,8 @@ export class FollowerCopy {
     let bytes = 0
     for (const batch of part.batches) bytes += batch.length
     if (bytes > 0 && !(await this.#enter(bytes))) return 'later'
+    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
+    if (this.#anewFrom !== undefined && !(await this.#beginAnew(part, leaderEpoch))) return 'later'
     if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
     for (const batch of part.batches) {
       if (!this.#continues(batch, leaderEpoch)) {
@@ -116,6 +124,7 @@ export class FollowerCopy {
   /** KIP-279: again and again, until both have the same last epoch. */
   async #truncate({ divergingEpoch, endOffset }: ReplicaFetchDiverging): Promise<void> {
     const { log } = this.replica
+    this.#anewFrom = undefined
     const end = Math.min(endOffset, log.epochs.endOffsetOf(divergingEpoch, log.endOffset))
     const cutTo = Math.max(0, end)
     const fields = { from: log.endOffset, to: cutTo, divergingEpoch }
@@ -128,20 +137,29 @@ export class FollowerCopy {
     await this.replica.replaceEnd(() => this.#storage.truncate(log, cutTo))
   }
 
-  async #restart(offset: number): Promise<void> {
+  /** A log starts wherever records were deleted, also amid a batch, which still comes whole. */
+  async #beginAnew(part: ReplicaFetchData, leaderEpoch: number): Promise<boolean> {
     const { log } = this.replica
+    const from = this.#anewFrom ?? log.endOffset
+    const [first] = part.batches
+    const isRight = first === undefined || (isWhole(first) && batchLastOffset(first) >= from)
+    const offset = first === undefined ? from : batchBaseOffset(first)
+    if (!isRight || offset > from) {
+      this.#warn({ from }, 'the leader sent records from elsewhere than it was asked for')
+      return false
+    }
     this.#log(
-      { from: log.endOffset, to: offset },
+      { from: log.endOffset, to: offset, leaderEpoch },
       'the leader has removed what this log needs next',
     )
     await this.replica.replaceEnd(() => this.#storage.restart(log, offset))
+    this.#anewFrom = undefined
+    return true
   }
 
   #continues(batch: Uint8Array, leaderEpoch: number): boolean {
     const { log } = this.replica
-    if (checkBatch(batch, 0, batch.length) !== 'valid' || batchBytes(batch) !== batch.length) {
-      return false
-    }
+    if (!isWhole(batch)) return false
     const epoch = batchLeaderEpoch(batch)
     return (
       batchBaseOffset(batch) === log.endOffset &&
@@ -169,4 +187,8 @@ export class FollowerCopy {
     const { topicName, partition } = this.replica.log.identity
     return { topic: topicName, partition }
   }
+}
+
+function isWhole(batch: Uint8Array): boolean {
+  return checkBatch(batch, 0, batch.length) === 'valid' && batchBytes(batch) === batch.length
 }
