@@ -18,6 +18,8 @@ export type Kind =
   | 'origins'
   | 'hosts'
   | 'urls'
+  | 'url'
+  | 'file'
 
 export interface Setting {
   readonly kind: Kind
@@ -32,6 +34,9 @@ const text = (description: string, value: string) =>
   Type.String({ kind: 'text', description, default: value })
 /** A text that may be left out, and then is empty. */
 const optional = (description: string) => Type.String({ kind: 'text', description, default: '' })
+/** A file that may be left out; empty then. */
+const file = (description: string) => Type.String({ kind: 'file', description, default: '' })
+const url = (description: string) => Type.String({ kind: 'url', description, default: '' })
 const secret = (description: string) => Type.String({ kind: 'secret', description, default: '' })
 const count = (description: string, value: number, minimum: number, maximum: number) =>
   Type.Integer({ kind: 'count', description, default: value, minimum, maximum })
@@ -81,8 +86,12 @@ const STORAGE = {
   checkpointIntervalMs: duration('Time between checkpoints.', 10_000, 100, 3_600_000),
 }
 
-const CLUSTER_SECRET = {
+/** How the nodes of a cluster trust each other. */
+const NODE_TRUST = {
   clusterSecret: secret('What the nodes of a cluster prove to each other that they know.'),
+  tlsCert: file('Certificate of this node, PEM; calls between nodes then go over mutual TLS.'),
+  tlsKey: file('Private key of that certificate, PEM.'),
+  tlsCa: file('Authority that vouches for nodes, PEM; for nothing but nodes of this cluster.'),
 }
 
 const RUNNING = {
@@ -116,11 +125,12 @@ export const StorageConfig = Type.Object({
   etcdPrefix: text('Before every key, so that clusters can share an etcd.', '/curlew'),
   etcdUser: optional('User of etcd, if it asks for one.'),
   etcdPassword: secret('Password of that user.'),
-  ...CLUSTER_SECRET,
+  etcdCa: file('Authority that vouches for etcd members, PEM; those of Node.js if empty.'),
+  etcdCert: file('Certificate for etcd members that ask for one, PEM.'),
+  etcdKey: file('Private key of that certificate, PEM.'),
+  ...NODE_TRUST,
   ...listening(9001),
-  advertise: optional(
-    'Where other nodes reach this one, as http://HOST:PORT; host and port if empty.',
-  ),
+  advertise: url('Where other nodes reach this one, as http://HOST:PORT; host and port if empty.'),
   opsPort: count('Port for /healthz, /readyz and /metrics; 0 takes a free one.', 9101, 0, 65_535),
   rack: optional(
     'What fails together with this node; replicas go to different ones. The host name if empty.',
@@ -140,7 +150,7 @@ export type StorageConfig = Readonly<Static<typeof StorageConfig>>
 /** A node of a cluster that answers clients. */
 export const FrontConfig = Type.Object({
   storage: list('urls', 'Storage nodes to begin with, as http://HOST:9001,...'),
-  ...CLUSTER_SECRET,
+  ...NODE_TRUST,
   ...listening(8080),
   ...publicHttp(false),
   ...RUNNING,

@@ -4,17 +4,19 @@ import { ConfigError } from '../config/setting-value.ts'
 import type { FrontConfig } from '../config.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
+import type { TlsCredentials } from '../env/undici-transport.ts'
 import { UndiciTransport } from '../env/undici-transport.ts'
 import { VERSION } from '../lib/version.ts'
 import { FrontNode } from '../nodes/front-node.ts'
+import { nodeCredentials } from './credentials.ts'
 import { ProcessLife, reachable } from './process-life.ts'
 
 /** Ends the process. Rejects when the node cannot start. */
 export async function runFront(config: FrontConfig): Promise<never> {
-  check(config)
+  const tls = check(config)
   const life = new ProcessLife(config)
   const { clock, logger } = life
-  const transport = new UndiciTransport()
+  const transport = new UndiciTransport(tls && { tls })
   const deps = { clock, logger, transport, random: new SystemRandom(), metrics: new PromMetrics() }
   const node = await life.starting(FrontNode.start(config, deps, life.stopping))
   const url = reachable(node.url)
@@ -29,13 +31,15 @@ export async function runFront(config: FrontConfig): Promise<never> {
   })
 }
 
-function check({ storage, clusterSecret }: FrontConfig): void {
-  if (storage.length === 0) {
+function check(config: FrontConfig): TlsCredentials | undefined {
+  if (config.storage.length === 0) {
     throw new ConfigError('--storage is missing: at least one storage node to begin with')
   }
-  if (clusterSecret === '') {
-    throw new ConfigError('CURLEW_CLUSTER_SECRET is missing: the same for all nodes of the cluster')
-  }
+  const tls = nodeCredentials(config)
+  const scheme = tls === undefined ? 'http:' : 'https:'
+  const other = config.storage.find((url) => !url.startsWith(scheme))
+  if (other === undefined) return tls
+  throw new ConfigError(`--storage ${other} is not ${scheme} as calls between nodes are`)
 }
 
 function startBlock(url: string, config: FrontConfig): string {

@@ -8,12 +8,14 @@ import { NodeFileSystem } from '../env/node-file-system.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import { VERSION } from '../lib/version.ts'
+import type { Surroundings } from '../nodes/storage-server.ts'
 import { StorageServer } from '../nodes/storage-server.ts'
+import { etcdCredentials, nodeCredentials } from './credentials.ts'
 import { ProcessLife } from './process-life.ts'
 
 /** Ends the process. Rejects when the node cannot start. */
 export async function runStorage(config: StorageConfig): Promise<never> {
-  check(config)
+  const credentials = check(config)
   const life = new ProcessLife(config)
   const { clock, logger } = life
   const deps = {
@@ -24,8 +26,8 @@ export async function runStorage(config: StorageConfig): Promise<never> {
     metrics: new PromMetrics(),
     onFatal: life.die('what was acknowledged can no longer be vouched for'),
   }
-  const names = { hostname: hostname() }
-  const server = await life.starting(StorageServer.start(config, deps, names, life.stopping))
+  const surroundings = { hostname: hostname(), ...credentials }
+  const server = await life.starting(StorageServer.start(config, deps, surroundings, life.stopping))
   if (life.asText) stdout.write(startBlock(server, config))
   const { url, opsUrl } = server
   const { nodeId, data } = config
@@ -33,12 +35,25 @@ export async function runStorage(config: StorageConfig): Promise<never> {
   return await life.until(server)
 }
 
-function check({ nodeId, etcd, clusterSecret }: StorageConfig): void {
+function check(config: StorageConfig): Pick<Surroundings, 'tls' | 'etcdTls'> {
+  const { nodeId, etcd, host, advertise } = config
   if (nodeId === 0) throw new ConfigError('--node-id is missing: a number of its own for this node')
   if (etcd.length === 0) throw new ConfigError('--etcd is missing: where the metadata are')
-  if (clusterSecret === '') {
-    throw new ConfigError('CURLEW_CLUSTER_SECRET is missing: the same for all nodes of the cluster')
+  const tls = nodeCredentials(config)
+  const scheme = tls === undefined ? 'http:' : 'https:'
+  if (advertise !== '' && !advertise.startsWith(scheme)) {
+    throw new ConfigError(`--advertise ${advertise} is not ${scheme} as calls between nodes are`)
   }
+  if (advertise === '' && isWildcard(host)) {
+    throw new ConfigError(
+      `--advertise is missing: --host ${host} does not say where others reach it`,
+    )
+  }
+  return { etcdTls: etcdCredentials(config), ...(tls !== undefined && { tls }) }
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
 }
 
 function startBlock({ url, opsUrl }: StorageServer, config: StorageConfig): string {

@@ -23,8 +23,11 @@ export function parseSetting(setting: Setting, given: readonly string[], where: 
   switch (setting.kind) {
     case 'text':
     case 'secret':
+    case 'file':
       if (value === '') throw new ConfigError(`${where} must not be empty`)
       return value
+    case 'url':
+      return parseNodeUrl(value, where)
     case 'word':
       if (setting.enum?.includes(value) === true) return value
       throw new ConfigError(`${where} must be one of ${setting.enum?.join(', ')}, not ${value}`)

@@ -27,6 +27,8 @@ function placeholder({ kind }: Setting): string {
     origins: ' ORIGIN',
     hosts: ' HOST',
     urls: ' URLS',
+    url: ' URL',
+    file: ' FILE',
     secret: ' TEXT',
   }
   return words[kind] ?? ''

@@ -23,11 +23,13 @@ const SESSION_BYTES = 12
 const SIGNATURE_BYTES = 32
 /** In place of a body's hash where bodies are not signed. */
 const UNSIGNED = '-'
+/** Known to everybody: the signature then finds nodes that are set up differently, and nothing else. */
+const NO_SECRET = 'no secret'
 const FORMAT =
   /^(\d{1,15})\.([0-9a-f]{24})\.(\d{1,15})\.([A-Za-z0-9_-]{1,43})\.([A-Za-z0-9_-]{43})$/
 
 export interface RequestSignatureOptions {
-  /** The same in the whole cluster. */
+  /** The same in the whole cluster. May be empty where bodies are not signed: TLS proves who calls. */
   readonly secret: string
   /**
    * Whether bodies are signed too; the same in the whole cluster. They may be left out only where
@@ -45,10 +47,11 @@ export class RequestSignature {
   readonly #replays = new ReplayMemory({ maxSessions: MAX_SESSIONS, staleAfterMs: WINDOW_MS })
 
   constructor(deps: { clock: Clock; random: Random }, options: RequestSignatureOptions) {
-    assert(options.secret.length > 0, 'a cluster has a secret')
+    const { secret, signBodies = true } = options
+    assert(secret.length > 0 || !signBodies, 'a cluster has a secret, or mutual TLS')
     this.#clock = deps.clock
-    this.#key = createSecretKey(options.secret, 'utf8')
-    this.#signBodies = options.signBodies ?? true
+    this.#key = createSecretKey(secret === '' ? NO_SECRET : secret, 'utf8')
+    this.#signBodies = signBodies
     this.#session = Buffer.from(deps.random.bytes(SESSION_BYTES)).toString('hex')
   }
 

@@ -37,7 +37,7 @@ export async function untilStoreAnswers<T>(
       const why = error instanceof Error ? error.message : String(error)
       onWaiting?.(`waiting for the metadata store: ${why}`)
       if (failures % TELL_EVERY === 0) {
-        logger.warn({ error, failures: failures + 1 }, 'waiting for the metadata store')
+        logger.warn({ why, failures: failures + 1 }, 'waiting for the metadata store')
       }
     }
     await clock.sleep(retryMs * (0.5 + random.float()), signal)

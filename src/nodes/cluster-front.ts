@@ -32,6 +32,8 @@ export interface ClusterFrontOptions {
   readonly seeds: readonly string[]
   /** The same in the whole cluster. */
   readonly secret: string
+  /** Whether the transport proves who calls and protects what is sent; the same in the whole cluster. */
+  readonly hasMutualTls?: boolean
   readonly autoCreateTopics: boolean
   readonly front?: FrontOptions
 }
@@ -45,7 +47,7 @@ export class ClusterFront {
   readonly #lifecycle = new Lifecycle()
 
   private constructor(options: ClusterFrontOptions, deps: ClusterFrontDeps) {
-    const { secret, seeds } = options
+    const { secret, seeds, hasMutualTls = false } = options
     const clusterId = () => this.metadata.image.clusterId || undefined
     const identity = {
       nodeId: 'front' as const,
@@ -54,7 +56,7 @@ export class ClusterFront {
         return clusterId()
       },
     }
-    const signature = new RequestSignature(deps, { secret })
+    const signature = new RequestSignature(deps, { secret, signBodies: !hasMutualTls })
     const client = new InternalClient({ ...deps, signature, identity })
     this.store = new RemoteMetadata({ ...deps, client, nodes: () => this.#nodes(seeds) })
     // A storage node that is asked may be behind another one that was.

@@ -33,11 +33,9 @@ export class FrontNode {
     try {
       const { clusterSecret: secret, storage: seeds, autoCreateTopics } = config
       const front = { waitingReads: config.maxWaitingReads }
-      const core = await ClusterFront.start(
-        { secret, seeds, autoCreateTopics, front },
-        deps,
-        signal,
-      )
+      const hasMutualTls = config.tlsCert !== ''
+      const options = { secret, hasMutualTls, seeds, autoCreateTopics, front }
+      const core = await ClusterFront.start(options, deps, signal)
       lifecycle.started(() => core.stop())
       const { metadata, storage, topics, store } = core
       const app = await buildPublicApp(

@@ -59,6 +59,8 @@ export interface StorageNodeOptions {
   readonly dataDirectory: string
   /** The same in the whole cluster. */
   readonly secret: string
+  /** Whether the transport proves who calls and protects what is sent; the same in the whole cluster. */
+  readonly hasMutualTls?: boolean
   /** Start although the data of this node are gone; it copies them from others. */
   readonly acceptEmptyData: boolean
   /** Time to live of the registration. */
@@ -92,7 +94,8 @@ export class StorageNode {
     this.#options = options
     this.#feed = new MetadataFeed(deps)
     this.#metadata = new MetadataFollower({ ...deps, onApply: this.#feed.apply })
-    const signature = new RequestSignature(deps, { secret: options.secret })
+    const { secret, hasMutualTls = false } = options
+    const signature = new RequestSignature(deps, { secret, signBodies: !hasMutualTls })
     const identity = this.#identity()
     this.#client = new InternalClient({ ...deps, signature, identity })
     this.#service = new InternalService({ ...deps, signature, identity })

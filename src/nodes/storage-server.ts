@@ -5,11 +5,13 @@ import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
+import type { TlsCredentials } from '../env/undici-transport.ts'
 import { UndiciTransport } from '../env/undici-transport.ts'
 import { InternalServer } from '../http/internal/internal-server.ts'
 import { buildOpsApp } from '../http/ops-app.ts'
 import type { InternalService } from '../internal/internal-service.ts'
 import { EtcdStore } from '../metadata/etcd-store.ts'
+import type { EtcdTls } from '../metadata/undici-etcd-http.ts'
 import { UndiciEtcdHttp } from '../metadata/undici-etcd-http.ts'
 import { Lifecycle } from './lifecycle.ts'
 import type { StorageNodeOptions } from './storage-node.ts'
@@ -22,6 +24,14 @@ export interface StorageServerDeps {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly onFatal: (error: unknown) => void
+}
+
+/** What a node is told about the machine that it runs on. */
+export interface Surroundings {
+  readonly hostname: string
+  /** For calls between nodes, in both directions; without it they are plain. */
+  readonly tls?: TlsCredentials
+  readonly etcdTls?: EtcdTls
 }
 
 export class StorageServer {
@@ -43,25 +53,27 @@ export class StorageServer {
   static async start(
     config: StorageConfig,
     deps: StorageServerDeps,
-    names: { readonly hostname: string },
+    surroundings: Surroundings,
     signal: AbortSignal,
   ): Promise<StorageServer> {
     const lifecycle = new Lifecycle()
     try {
       let node: StorageNode | undefined
       const opsUrl = await startOps(config, deps, lifecycle, () => notReady(node))
-      const store = etcdStore(config, deps)
+      const store = etcdStore(config, deps, surroundings.etcdTls)
       lifecycle.started(() => store.close())
-      const transport = new UndiciTransport()
+      const { tls } = surroundings
+      const transport = new UndiciTransport(tls && { tls })
       lifecycle.started(() => transport.close())
       let url = ''
       const listen = async (service: InternalService) => {
         const { host, port, advertise } = config
-        const server = await InternalServer.listen({ ...deps, service }, { host, port })
+        const at = { host, port, ...(tls !== undefined && { tls }) }
+        const server = await InternalServer.listen({ ...deps, service }, at)
         url = advertise === '' ? server.url : advertise
         return { url, close: () => server.close() }
       }
-      const options = nodeOptions(config, names.hostname)
+      const options = nodeOptions(config, surroundings)
       node = await StorageNode.start(options, { ...deps, store, transport, listen }, signal)
       const started = node
       lifecycle.started(() => started.stop())
@@ -97,20 +109,21 @@ async function startOps(
   return await ops.listen({ host: config.host, port: config.opsPort })
 }
 
-function etcdStore(config: StorageConfig, deps: StorageServerDeps): EtcdStore {
+function etcdStore(config: StorageConfig, deps: StorageServerDeps, tls?: EtcdTls): EtcdStore {
   const { etcd: endpoints, etcdPrefix: prefix, etcdUser: name, etcdPassword: password } = config
   return new EtcdStore(
-    { ...deps, http: new UndiciEtcdHttp() },
+    { ...deps, http: new UndiciEtcdHttp(tls) },
     { endpoints, prefix, ...(name !== '' && { user: { name, password } }) },
   )
 }
 
-function nodeOptions(config: StorageConfig, hostname: string): StorageNodeOptions {
+function nodeOptions(config: StorageConfig, { hostname, tls }: Surroundings): StorageNodeOptions {
   return {
     nodeId: config.nodeId,
     rack: config.rack === '' ? hostname : config.rack,
     dataDirectory: config.data,
     secret: config.clusterSecret,
+    hasMutualTls: tls !== undefined,
     acceptEmptyData: config.acceptEmptyData,
     leaseTtlMs: config.leaseTtlMs,
     replicaLagMaxMs: config.replicaLagMaxMs,

@@ -23,8 +23,6 @@ export interface InternalServerOptions {
   readonly host: string
   /** 0 for any that is free. */
   readonly port: number
-  /** The name or address under which others reach this node; `host` if absent. */
-  readonly advertisedHost?: string
   /** PEM. Callers must then have a certificate that `ca` vouches for. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string }
   readonly maxConnections?: number
@@ -135,8 +133,8 @@ export class InternalServer {
 }
 
 function urlOf(options: InternalServerOptions, port: number): string {
-  const { host, advertisedHost = host, tls } = options
-  const name = advertisedHost.includes(':') ? `[${advertisedHost}]` : advertisedHost
+  const { host, tls } = options
+  const name = host.includes(':') ? `[${host}]` : host
   return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`
 }
 
