@@ -25,6 +25,9 @@ type Fault = () => (() => void) | undefined
 /** A fault is over after up to so long; most are much shorter. */
 const LONGEST_MS = 30_000
 
+/** Nodes whose clocks are minutes apart refuse each other, as they should. */
+const WALL_ERROR_MS = 60_000
+
 export class Nemesis {
   readonly #deps: NemesisDeps
   readonly #options: NemesisOptions
@@ -161,8 +164,8 @@ export class Nemesis {
       return undefined
     },
     'wall-jump': () => {
-      const jumpMs = Math.floor((this.#random.float() * 2 - 1) * 60_000)
-      this.#node().clock?.jumpWallClock(jumpMs)
+      const wrongMs = Math.floor((this.#random.float() * 2 - 1) * WALL_ERROR_MS)
+      this.#node().clock?.setWallError(wrongMs)
       return undefined
     },
     'disk-slow': () => {

@@ -92,8 +92,9 @@ export class SimNodeClock implements Clock {
     })
   }
 
-  jumpWallClock(byMs: number): void {
-    this.#skewMs += byMs
+  /** Makes the wall clock jump to where it is wrong by so much. */
+  setWallError(ms: number): void {
+    this.#skewMs = ms
   }
 
   /** As SIGSTOP does: time goes on, the process does not. */
