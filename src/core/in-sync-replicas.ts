@@ -21,6 +21,8 @@ export interface FollowerFetch {
   readonly fetchOffset: number
   /** Behind the last record that it would have after a power failure. */
   readonly durableOffset: number
+  /** Below it the follower has removed everything for good. */
+  readonly logStartOffset: number
 }
 
 /** What the leader can see of the other nodes. */
@@ -121,11 +123,12 @@ export class InSyncReplicas {
     else if (before !== undefined && fetch.fetchOffset >= before.leaderEnd) {
       caughtUpMs = Math.max(caughtUpMs, before.fetchedMs)
     }
-    const { incarnation, fetchOffset, durableOffset } = fetch
+    const { incarnation, fetchOffset, durableOffset, logStartOffset } = fetch
     this.#followers.set(nodeId, {
       incarnation,
       fetchOffset,
       durableOffset,
+      logStartOffset,
       caughtUpMs,
       fetchedMs: nowMs,
       leaderEnd,
@@ -153,15 +156,26 @@ export class InSyncReplicas {
     return Math.max(current, lowest)
   }
 
+  /** Whether everybody who may lead next has removed what is below `offset`. */
+  haveRemoved(offset: number): boolean {
+    const mayLead = new Set([...this.#maximal(), ...this.#assignment.elr])
+    mayLead.delete(this.#nodeId)
+    return [...mayLead].every((nodeId) => {
+      return (this.#followers.get(nodeId)?.logStartOffset ?? NOWHERE) >= offset
+    })
+  }
+
   /**
    * The change that is due, if any and none is pending. `highWatermark` and `epochStart` are what a
    * follower must have reached to join: the watermark of a new leader may be behind what is committed.
+   * Nor may it bring back what was removed below `leaderStart`.
    */
   due(
     bounds: {
       readonly highWatermark: number
       readonly epochStart: number
       readonly leaderEnd: number
+      readonly leaderStart: number
     },
     nowMs: number,
   ): IsrProposal | undefined {
@@ -175,6 +189,7 @@ export class InSyncReplicas {
       const mayJoin =
         follower !== undefined &&
         follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart) &&
+        follower.logStartOffset >= bounds.leaderStart &&
         this.#peers.incarnationOf(nodeId) === follower.incarnation &&
         nowMs - this.#peers.seenMs(nodeId) <= this.#lagMaxMs
       if (mayJoin) added.push({ nodeId, incarnation: follower.incarnation })

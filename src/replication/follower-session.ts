@@ -198,8 +198,8 @@ export class FollowerSession {
     entry.reportedTo = tenure
     entry.awaiting = false
     if (faultOf(entry) !== undefined) return tenure
-    const { fetchOffset, durableOffset } = position
-    const fetch = { incarnation: this.#incarnation, fetchOffset, durableOffset }
+    const { fetchOffset, durableOffset, logStartOffset } = position
+    const fetch = { incarnation: this.#incarnation, fetchOffset, durableOffset, logStartOffset }
     tenure.fetched(this.#followerId, fetch, this.#deps.clock.monotonicMs())
     return tenure
   }

@@ -68,6 +68,7 @@ export class IsrChanges {
       highWatermark: log.highWatermark,
       epochStart: tenure.epochStart,
       leaderEnd: log.durableEnd,
+      leaderStart: log.startOffset,
     }
     const nowMs = this.#deps.clock.monotonicMs()
     const proposal = tenure.inSync.due(bounds, nowMs)

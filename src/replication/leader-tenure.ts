@@ -52,6 +52,8 @@ export class LeaderTenure {
   #leaderEnd: number
   readonly #durableAcks = new PendingAcks()
   readonly #committedAcks = new PendingAcks()
+  /** Told of each fetch of a follower. */
+  readonly #watchers = new Set<() => void>()
   #term: LeaderTerm
 
   constructor(deps: LeaderTenureDeps, term: LeaderTerm, nowMs: number) {
@@ -88,6 +90,7 @@ export class LeaderTenure {
     this.#term = term
     this.inSync.assign(term.assignment)
     this.#advance()
+    for (const look of this.#watchers) look()
   }
 
   /** Appends and settles when the level asked for is reached; a refusal settles at once. */
@@ -129,6 +132,24 @@ export class LeaderTenure {
     this.inSync.fetched(nodeId, fetch, this.#deps.log.durableEnd, nowMs)
     this.#advance()
     if (!this.inSync.assignment.isr.includes(nodeId)) this.#deps.onOutsider()
+    for (const look of this.#watchers) look()
+  }
+
+  /** Resolves when nobody can lead next who still has what is below `offset`; rejects with the signal's reason. */
+  removedEverywhere(offset: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const look = () => {
+      if (this.inSync.haveRemoved(offset)) resolve()
+    }
+    const abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    this.#watchers.add(look)
+    look()
+    return promise.finally(() => {
+      this.#watchers.delete(look)
+      signal.removeEventListener('abort', abort)
+    })
   }
 
   /** The log is durable further than it was. */

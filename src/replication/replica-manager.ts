@@ -58,6 +58,8 @@ export type ReplicaManagerOptions = Partial<StorageOptions> &
 const REPLICA_LAG_MAX_MS = 10_000
 /** How long a new leader may take to learn what is committed before it says where the log ends. */
 const SETTLE_MS = 5_000
+/** How long those who may lead next may take to remove what the leader has removed. */
+const REMOVAL_MS = 5_000
 
 export class ReplicaManager implements StorageService {
   readonly #deps: ReplicaManagerDeps
@@ -237,13 +239,18 @@ export class ReplicaManager implements StorageService {
     partition: number,
     before: number,
   ): Promise<{ logStartOffset: number }> {
-    const { log } = this.#get(topicId, partition)
+    const replica = this.#get(topicId, partition)
+    const { log, tenure } = replica
     if (before > log.highWatermark) {
       throw new ServiceError('offset-out-of-range', `the log ends at ${log.highWatermark}`, {
         members: { tail: log.highWatermark },
       })
     }
     await this.#storage.raiseStart(log, before)
+    replica.startRaised()
+    await this.#within(REMOVAL_MS, notRemoved(), (signal) =>
+      tenure?.removedEverywhere(before, signal),
+    )
     return { logStartOffset: log.startOffset }
   }
 
@@ -334,13 +341,21 @@ export class ReplicaManager implements StorageService {
   async #settled(replica: Replica): Promise<void> {
     const { tenure, log } = replica
     if (tenure === undefined || log.highWatermark >= tenure.epochStart) return
+    const notReady = 'the leader is new and not ready yet'
+    const reason = new ServiceError('partition-unavailable', notReady)
+    await this.#within(SETTLE_MS, reason, (signal) => replica.committed(tenure.epochStart, signal))
+  }
+
+  /** Rejects with the reason when it takes longer. */
+  async #within(
+    waitMs: number,
+    reason: ServiceError,
+    wait: (signal: AbortSignal) => Promise<void> | undefined,
+  ): Promise<void> {
     const late = new AbortController()
-    const timer = this.#deps.clock.timer(SETTLE_MS, () => {
-      late.abort(new ServiceError('partition-unavailable', 'the leader is new and not ready yet'))
-    })
+    const timer = this.#deps.clock.timer(waitMs, () => late.abort(reason))
     try {
-      const signal = AbortSignal.any([late.signal, this.#closing.signal])
-      await replica.committed(tenure.epochStart, signal)
+      await wait(AbortSignal.any([late.signal, this.#closing.signal]))
     } finally {
       timer.cancel()
     }
@@ -358,6 +373,11 @@ export class ReplicaManager implements StorageService {
     this.#closing.abort(unknownOutcome())
     this.#hosting.close(unknownOutcome())
   }
+}
+
+function notRemoved(): ServiceError {
+  const detail = 'the records are removed, but a replica that may lead next has not said so yet'
+  return new ServiceError('outcome-unknown', detail)
 }
 
 function unknownOutcome(): ServiceError {

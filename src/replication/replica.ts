@@ -139,6 +139,11 @@ export class Replica {
     this.#committed()
   }
 
+  /** The start of the log was raised: followers are told without waiting for records. */
+  startRaised(): void {
+    this.#notify()
+  }
+
   /** Runs `replace`, which cuts or empties the log, with the role standing still. */
   async replaceEnd(replace: () => Promise<void>): Promise<void> {
     const { log } = this

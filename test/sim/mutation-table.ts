@@ -215,6 +215,18 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: '',
   },
   {
+    name: 'a deletion is promised when the leader has done it',
+    file: 'src/replication/replica-manager.ts',
+    find: 'tenure?.removedEverywhere(before, signal),',
+    replace: 'tenure?.removedEverywhere(0, signal),',
+  },
+  {
+    name: 'a follower joins that still has what was deleted',
+    file: IN_SYNC,
+    find: 'follower.logStartOffset >= bounds.leaderStart &&',
+    replace: '',
+  },
+  {
     name: 'records are promised before they are durable',
     file: 'src/storage/journal.ts',
     find: 'await file.file.write([bytes], offset)',

@@ -2,6 +2,9 @@
 import type { SimNode } from '../sim-node.ts'
 import type { Scenario } from './scenario.ts'
 
+/** Longer than a lease lasts, and a start takes. */
+const LONG_MS = 20_000
+
 /** KIP-903: a replica that is let in while it comes back with an empty disk. */
 const emptyReplicaSlipsIn: Scenario = {
   name: 'kip-903-empty-replica-slips-in',
@@ -19,7 +22,8 @@ const emptyReplicaSlipsIn: Scenario = {
     // The leader will let it in, but its transaction is long under way.
     const handle = a.store
     if (handle === undefined) throw new Error('scene: the leader is down')
-    handle.delay = ({ put }) => (put.some(({ key }) => key.startsWith('/partitions/')) ? 6_000 : 0)
+    const isChange = (key: string) => key.startsWith('/partitions/')
+    handle.delay = ({ put }) => (put.some(({ key }) => isChange(key)) ? LONG_MS : 0)
     stage.network.heal()
     const caughtUp = () => stage.view(b)?.durableEnd === stage.view(a)?.endOffset
     await stage.until('the follower has caught up', caughtUp)
@@ -28,10 +32,12 @@ const emptyReplicaSlipsIn: Scenario = {
     stage.cluster.invariants.lossy.add(b.id)
     stage.down(b)
     b.emptyDisk()
-    stage.up(b)
-    await stage.sleep(10_000)
+    stage.network.partition([a.name], [b.name])
+    await stage.upAndRunning(b)
+    stage.check(!stage.record.isr.includes(b.id), 'the empty one is up before the change comes')
+    await stage.sleep(LONG_MS)
     handle.delay = () => 0
-    await stage.until('the empty one is up', () => b.running !== undefined)
+    stage.network.heal()
     await stage.until('it is in sync in the end', () => stage.isAtRest(), 120_000)
   },
 }
