@@ -26,9 +26,7 @@ export interface HostingDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly storage: LogManager
-  readonly replica: Pick<ReplicaDeps, 'lagMaxMs' | 'peers' | 'isFresh' | 'onOutsider'>
-  /** The role of a replica may have changed. */
-  readonly onRole: (replica: Replica) => void
+  readonly replica: Pick<ReplicaDeps, 'lagMaxMs' | 'peers' | 'isFresh' | 'onOutsider' | 'onRole'>
 }
 
 const IDLE: Role = { kind: 'idle' }
@@ -69,10 +67,7 @@ export class Hosting {
   leave(): void {
     this.#membership = undefined
     this.#seen.clear()
-    for (const replica of this.#replicas.values()) {
-      replica.become(IDLE)
-      this.#deps.onRole(replica)
-    }
+    for (const replica of this.#replicas.values()) replica.become(IDLE)
   }
 
   follow(image: MetadataImage, created: (log: PartitionLog) => void = () => undefined): void {
@@ -113,7 +108,6 @@ export class Hosting {
     }
     this.#configure(replica.log, topic.config)
     replica.become(this.#roleOf(replica, topic.config, state))
-    this.#deps.onRole(replica)
   }
 
   #make(topic: TopicImage, partition: number, created: (log: PartitionLog) => void): Replica {
@@ -177,7 +171,6 @@ export class Hosting {
         new ServiceError('topic-not-found', 'the topic was deleted', { committed: 'unknown' }),
       )
       this.#replicas.delete(key)
-      if (replica !== undefined) this.#deps.onRole(replica)
       storage.delete(log).catch((error: unknown) => {
         logger.warn({ err: error, log: log.identity }, 'a log was not deleted')
       })

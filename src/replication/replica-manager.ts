@@ -92,8 +92,8 @@ export class ReplicaManager implements StorageService {
           },
           isFresh: () => cluster?.isFresh() ?? true,
           onOutsider: (replica) => this.#part?.outsider(replica),
+          onRole: (replica) => this.#part?.assign(replica),
         },
-        onRole: (replica) => this.#part?.assign(replica),
       },
       options,
     )

@@ -26,6 +26,8 @@ export interface ReplicaDeps {
   readonly isFresh: () => boolean
   /** A follower of this partition that is not in sync has come further. */
   readonly onOutsider: (replica: Replica) => void
+  /** The role of the replica may have changed. */
+  readonly onRole: (replica: Replica) => void
 }
 
 /** Whom a follower copies, under which epoch. */
@@ -72,9 +74,9 @@ export class Replica {
     return this.#tenure
   }
 
-  /** Defined while this node follows another one. */
+  /** Defined while this node follows another one; not while the end of the log is being replaced. */
   get following(): Following | undefined {
-    return this.#role.kind === 'follower' ? this.#role.following : undefined
+    return this.#role.kind === 'follower' && !this.#isReplacing ? this.#role.following : undefined
   }
 
   /** The epoch of the role, -1 without one. */
@@ -111,6 +113,7 @@ export class Replica {
     }
     this.#role = role
     this.#notify()
+    this.#deps.onRole(this)
   }
 
   append(request: AppendRequest, settle: (result: AppendResult) => void): void {
@@ -184,6 +187,7 @@ export class Replica {
     this.#role = IDLE
     this.#nextRole = undefined
     this.#notify()
+    this.#deps.onRole(this)
   }
 
   #begin(term: LeaderTerm): LeaderTenure | undefined {
