@@ -3,11 +3,13 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import process from 'node:process'
 import { eventually, within } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { call } from './http-client.ts'
 
 const PROJECT = join(import.meta.dirname, '..', '..')
+const LOOPBACK = '127.0.0.1'
 export const ENTRY = join(PROJECT, 'src', 'bin', 'curlew.ts')
 
 export interface ProcessExit {
@@ -16,10 +18,17 @@ export interface ProcessExit {
 }
 
 export interface CurlewOptions {
-  readonly dataDirectory: string
+  /** Fronts have none. */
+  readonly dataDirectory?: string
+  readonly role?: 'standalone' | 'storage' | 'front'
   /** A free one is chosen when absent. */
   readonly port?: number
+  /** Where probes are answered, if not on that port. */
+  readonly probePort?: number
+  /** Where it listens, if not on the loopback of this machine. */
+  readonly host?: string
   readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
   /** The executable and its leading arguments; this work tree's own by default. */
   readonly command?: readonly string[]
 }
@@ -29,12 +38,16 @@ export class CurlewProcess {
   readonly dataDirectory: string
   readonly exited: Promise<ProcessExit>
   readonly #child: ChildProcess
+  readonly #host: string
+  readonly #probePort: number
   #output = ''
 
-  private constructor(child: ChildProcess, port: number, dataDirectory: string) {
+  private constructor(child: ChildProcess, port: number, options: CurlewOptions) {
     this.#child = child
+    this.#host = options.host ?? LOOPBACK
+    this.#probePort = options.probePort ?? port
     this.port = port
-    this.dataDirectory = dataDirectory
+    this.dataDirectory = options.dataDirectory ?? ''
     const { promise, resolve } = Promise.withResolvers<ProcessExit>()
     this.exited = promise
     child.once('exit', (code, signal) => resolve({ code, signal }))
@@ -50,15 +63,20 @@ export class CurlewProcess {
   static async spawn(options: CurlewOptions): Promise<CurlewProcess> {
     const port = options.port ?? (await freePort())
     const [executable = '', ...leading] = options.command ?? [process.execPath, ENTRY]
+    const { role = 'standalone', dataDirectory, host, env = {} } = options
     const args = [
       ...leading,
-      'standalone',
+      role,
       `--port=${port}`,
-      `--data=${options.dataDirectory}`,
+      ...(dataDirectory === undefined ? [] : [`--data=${dataDirectory}`]),
+      ...(host === undefined ? [] : [`--host=${host}`]),
       ...(options.args ?? []),
     ]
-    const child = spawn(executable, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    return new CurlewProcess(child, port, options.dataDirectory)
+    const child = spawn(executable, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    })
+    return new CurlewProcess(child, port, options)
   }
 
   static async start(options: CurlewOptions): Promise<CurlewProcess> {
@@ -68,7 +86,12 @@ export class CurlewProcess {
   }
 
   get baseUrl(): string {
-    return `http://127.0.0.1:${this.port}`
+    return `http://${this.#host}:${this.port}`
+  }
+
+  /** Of `/readyz`, `/healthz` and `/metrics`. */
+  get probeUrl(): string {
+    return `http://${this.#host}:${this.#probePort}`
   }
 
   get pid(): number {
@@ -92,7 +115,7 @@ export class CurlewProcess {
       'ready to serve',
       async () => {
         if (exit !== undefined) return 'exited'
-        const { status } = await call(this.baseUrl, 'GET', probe)
+        const { status } = await call(this.probeUrl, 'GET', probe)
         return status === 200 ? 'ready' : undefined
       },
       deadlineMs,

@@ -20,6 +20,8 @@ export interface EtcdOptions {
   /** Further arguments, as for TLS. */
   readonly args?: readonly string[]
   readonly scheme?: 'http' | 'https'
+  /** Where clients reach it; the loopback of this machine by default. */
+  readonly host?: string
 }
 
 interface MemberPorts {
@@ -43,8 +45,8 @@ export class EtcdProcess {
   #output = ''
 
   private constructor(directory: TempDirectory, ports: MemberPorts, options: EtcdOptions) {
-    const { scheme = 'http', args = [] } = options
-    this.url = `${scheme}://127.0.0.1:${ports.client}`
+    const { scheme = 'http', host = '127.0.0.1', args = [] } = options
+    this.url = `${scheme}://${host}:${ports.client}`
     this.#health = `http://127.0.0.1:${ports.health}`
     this.#directory = directory
     this.#args = [
