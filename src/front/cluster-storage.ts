@@ -96,6 +96,7 @@ export class ClusterStorage implements StorageService {
   /** Ends every call that is under way. */
   close(): void {
     this.#stop.abort(new ServiceError('draining', 'the front is shutting down'))
+    this.#nodes.close()
   }
 
   async #append(

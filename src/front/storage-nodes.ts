@@ -1,43 +1,78 @@
-/** The storage nodes as a front sees them: who leads a partition, and how that node is called. */
+/**
+ * The storage nodes as a front sees them: who leads a partition, and how that node is called. Calls
+ * to a node that the metadata no longer know end soon after, however silent it is.
+ */
 import type { TopicId } from '../core/ids.ts'
+import type { Clock, Timer } from '../env/clock.ts'
 import type { InternalClient } from '../internal/internal-client.ts'
 import { StorageClient } from '../internal/storage-client.ts'
-import type { MetadataView } from '../metadata/metadata-image.ts'
+import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
 
 export interface Leader {
   readonly client: StorageClient
   readonly leaderEpoch: number
 }
 
-export class StorageNodes {
-  readonly #client: InternalClient
-  readonly #metadata: MetadataView
-  readonly #nodes = new Map<number, StorageClient>()
+export interface StorageNodesDeps {
+  readonly clock: Clock
+  readonly client: InternalClient
+  readonly metadata: MetadataView
+}
 
-  constructor(deps: { client: InternalClient; metadata: MetadataView }) {
-    this.#client = deps.client
-    this.#metadata = deps.metadata
+interface KnownNode {
+  readonly client: StorageClient
+  readonly gone: AbortController
+}
+
+/** What a node that lost its registration may take to answer what is under way. */
+const GRACE_MS = 1_000
+
+export class StorageNodes {
+  readonly #deps: StorageNodesDeps
+  readonly #nodes = new Map<number, KnownNode>()
+  readonly #graces = new Set<Timer>()
+  readonly #unsubscribe: () => void
+
+  constructor(deps: StorageNodesDeps) {
+    this.#deps = deps
+    this.#unsubscribe = deps.metadata.onChange((image) => this.#leaveGone(image))
   }
 
   /** Undefined while the partition has no leader that is up. */
   leaderOf(topicId: TopicId, partition: number): Leader | undefined {
-    const state = this.#metadata.image.topicsById.get(topicId)?.partitions[partition]
+    const state = this.#deps.metadata.image.topicsById.get(topicId)?.partitions[partition]
     if (state === undefined || state.leader === -1) return undefined
     const client = this.#node(state.leader)
     return client && { client, leaderEpoch: state.leaderEpoch }
   }
 
+  close(): void {
+    this.#unsubscribe()
+    for (const grace of this.#graces) grace.cancel()
+    this.#graces.clear()
+  }
+
   #node(nodeId: number): StorageClient | undefined {
-    const node = this.#metadata.image.nodes.get(nodeId)
-    if (node === undefined) {
-      this.#nodes.delete(nodeId)
-      return undefined
-    }
-    const { url, incarnation } = node
+    const node = this.#deps.metadata.image.nodes.get(nodeId)
+    if (node === undefined) return undefined
     const known = this.#nodes.get(nodeId)
-    if (known?.target.url === url && known.target.incarnation === incarnation) return known
-    const client = new StorageClient(this.#client, { url, incarnation })
-    this.#nodes.set(nodeId, client)
+    if (known !== undefined) return known.client
+    const { url, incarnation } = node
+    const gone = new AbortController()
+    const client = new StorageClient(this.#deps.client, { url, incarnation }, gone.signal)
+    this.#nodes.set(nodeId, { client, gone })
     return client
+  }
+
+  #leaveGone({ nodes }: MetadataImage): void {
+    for (const [nodeId, { client, gone }] of this.#nodes) {
+      if (nodes.get(nodeId)?.incarnation === client.target.incarnation) continue
+      this.#nodes.delete(nodeId)
+      const grace = this.#deps.clock.timer(GRACE_MS, () => {
+        this.#graces.delete(grace)
+        gone.abort(new Error('the node is no longer registered'))
+      })
+      this.#graces.add(grace)
+    }
   }
 }

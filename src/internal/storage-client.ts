@@ -44,11 +44,14 @@ export interface AppendCalls {
  */
 export class StorageClient {
   readonly #client: InternalClient
+  readonly #gone: AbortSignal | undefined
   readonly target: CallTarget
 
-  constructor(client: InternalClient, target: CallTarget) {
+  /** `gone` aborts when nothing more is to be expected of this node: all calls end then. */
+  constructor(client: InternalClient, target: CallTarget, gone?: AbortSignal) {
     this.#client = client
     this.target = target
+    this.#gone = gone
   }
 
   /**
@@ -57,7 +60,7 @@ export class StorageClient {
    */
   append(requests: readonly AppendRequest[], options: WaitOptions): AppendCalls {
     const exchange = new AppendExchange(requests.length)
-    void exchange.run(this.#client, this.target, requests, options)
+    void exchange.run(this.#client, this.target, requests, this.#whileThere(options))
     return exchange
   }
 
@@ -118,10 +121,16 @@ export class StorageClient {
     unsure: ErrorCode = 'partition-unavailable',
   ): Promise<T> {
     try {
-      return decode(await this.#client.callWhole(this.target, path, body, options))
+      const call = this.#client.callWhole(this.target, path, body, this.#whileThere(options))
+      return decode(await call)
     } catch (error) {
       throw asServiceError(error, unsure)
     }
+  }
+
+  #whileThere<T extends WaitOptions>(options: T): T {
+    if (this.#gone === undefined) return options
+    return { ...options, signal: AbortSignal.any([options.signal, this.#gone]) }
   }
 }
 

@@ -40,8 +40,8 @@ export class FakeMetadata implements MetadataView {
     this.image = imageOf(topics, 1)
   }
 
-  set(topics: readonly TopicImage[]): void {
-    this.image = imageOf(topics, this.image.version + 1)
+  set(topics: readonly TopicImage[], nodes = this.image.nodes): void {
+    this.image = { ...imageOf(topics, this.image.version + 1), nodes }
     for (const listener of this.#listeners) listener(this.image)
   }
 
