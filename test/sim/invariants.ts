@@ -29,6 +29,10 @@ export class Invariants {
     this.#world = world
     this.#nodes = nodes
     world.store.onCommit = (commit) => this.#committed(commit)
+    for (const node of nodes) {
+      // Once it is registered, the cluster knows what it has.
+      node.onUp = () => this.lossy.delete(node.id)
+    }
   }
 
   violation(text: string): void {
@@ -124,7 +128,6 @@ export class Invariants {
         }
       }
     }
-    this.#readmit()
     this.look()
   }
 
@@ -145,16 +148,6 @@ export class Invariants {
       const { name } = this.oracle(topicId, partition)
       const what = `${JSON.stringify(before)} -> ${JSON.stringify(after)} by ${author}`
       this.violation(`${name}: ${rule}: ${what}`)
-    }
-  }
-
-  /** A lossy node that is in sync nowhere counts as any other from now on. */
-  #readmit(): void {
-    for (const id of this.lossy) {
-      const isMember = [...this.#records.values()].some(
-        ({ isr, elr }) => isr.includes(id) || elr.includes(id),
-      )
-      if (!isMember) this.lossy.delete(id)
     }
   }
 }

@@ -39,6 +39,7 @@ interface Report {
 
 /** So many of the last events of a failing seed are shown. */
 const LAST_EVENTS = 60
+const SEEDS_PER_THREAD = 50
 
 function optionsOf(args: readonly string[]): Options {
   const { values } = parseArgs({
@@ -123,31 +124,42 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-async function runHere(options: Options, seeds: Iterable<number>, done: (one: Report) => void) {
-  for (const seed of seeds) {
+/** A share of the seeds, for one thread. */
+interface Share {
+  readonly options: Options
+  readonly first: number
+  readonly count: number
+}
+
+async function runShare({ options, first, count }: Share, done: (one: Report) => void) {
+  for (let seed = first; seed < first + count; seed++) {
     const one = await report(seed, options)
     done(one)
     if (options.first && one.violations.length > 0) return
   }
 }
 
-function* seedsOf({ start, seeds }: Options, worker: number, workers: number): Iterable<number> {
-  for (let seed = start + worker; seed < start + seeds; seed += workers) yield seed
-}
-
-async function runInWorkers(options: Options, done: (one: Report) => void): Promise<void> {
-  const workers = Math.min(options.workers, options.seeds)
-  const ends = Array.from({ length: workers }, (_, worker) => {
-    const thread = new Worker(new URL(import.meta.url), {
-      workerData: { options, worker, workers },
-    })
-    thread.on('message', done)
-    return new Promise<void>((resolve, reject) => {
-      thread.on('error', reject)
-      thread.on('exit', () => resolve())
-    })
-  })
-  await Promise.all(ends)
+/** What nodes that died were waiting for is never let go, so that a thread is used for some seeds only. */
+async function runInThreads(options: Options, done: (one: Report) => boolean): Promise<void> {
+  let next = options.start
+  const end = options.start + options.seeds
+  let isOver = false
+  const work = async () => {
+    while (next < end && !isOver) {
+      const count = Math.min(SEEDS_PER_THREAD, end - next)
+      const share: Share = { options, first: next, count }
+      next += count
+      const thread = new Worker(new URL(import.meta.url), { workerData: share })
+      thread.on('message', (one: Report) => {
+        isOver ||= !done(one)
+      })
+      await new Promise<void>((resolve, reject) => {
+        thread.on('error', reject)
+        thread.on('exit', () => resolve())
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: options.workers }, work))
 }
 
 async function runScenarios(asked: string, options: Options): Promise<boolean> {
@@ -171,9 +183,8 @@ async function runScenarios(asked: string, options: Options): Promise<boolean> {
 
 async function main(): Promise<void> {
   if (!isMainThread) {
-    const { options, worker, workers } = workerData
     const port = parentPort
-    await runHere(options, seedsOf(options, worker, workers), (one) => port?.postMessage(one))
+    await runShare(workerData, (one) => port?.postMessage(one))
     return
   }
   const options = optionsOf(process.argv.slice(2))
@@ -182,9 +193,10 @@ async function main(): Promise<void> {
     return
   }
   const summary = new Summary()
-  const done = (one: Report) => summary.add(one)
-  if (options.workers === 1) await runHere(options, seedsOf(options, 0, 1), done)
-  else await runInWorkers(options, done)
+  await runInThreads(options, (one) => {
+    summary.add(one)
+    return !options.first || one.violations.length === 0
+  })
   summary.print()
   process.exitCode = summary.failed.length === 0 ? 0 : 1
 }

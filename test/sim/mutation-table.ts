@@ -1,10 +1,15 @@
 /** Lines that keep records safe, each with what the code would be without it. */
-export interface Mutation {
-  readonly name: string
+export interface Patch {
   readonly file: string
   /** Occurs exactly once. */
   readonly find: string
   readonly replace: string
+}
+
+export interface Mutation extends Patch {
+  readonly name: string
+  /** What else has to go, where one line stands in for the other. */
+  readonly also?: Patch
   /** A scenario that must notice it; without one the seeds must. */
   readonly scenario?: string
 }
@@ -25,6 +30,11 @@ export const MUTATIONS: readonly Mutation[] = [
     file: COPY,
     find: 'durableOffset: log.durableEnd,\n      lastFetchedEpoch',
     replace: 'durableOffset: log.endOffset,\n      lastFetchedEpoch',
+    also: {
+      file: 'src/replication/replica-fetcher.ts',
+      find: 'await storage.appender.journaled()\n',
+      replace: '\n',
+    },
   },
   {
     name: 'the leader commits what is not durable on itself',
@@ -62,6 +72,11 @@ export const MUTATIONS: readonly Mutation[] = [
     file: IN_SYNC,
     find: 'follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart)',
     replace: 'follower.fetchOffset >= Math.max(bounds.highWatermark, bounds.epochStart)',
+    also: {
+      file: 'src/replication/replica-fetcher.ts',
+      find: 'await storage.appender.journaled()\n',
+      replace: '\n',
+    },
   },
   {
     name: 'a follower joins before the start of the epoch',

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import type { Mutation } from './mutation-table.ts'
+import type { Mutation, Patch } from './mutation-table.ts'
 import { MUTATIONS } from './mutation-table.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -34,7 +34,7 @@ function makeCopy(): string {
   return copy
 }
 
-function mutate(copy: string, { name, file, find, replace }: Mutation): void {
+function mutate(copy: string, name: string, { file, find, replace }: Patch): void {
   const path = join(copy, file)
   const text = readFileSync(path, 'utf8')
   const parts = text.split(find)
@@ -69,8 +69,9 @@ async function simulate(copy: string, args: readonly string[]): Promise<string |
 async function attempt(mutation: Mutation, seeds: string): Promise<Noticed> {
   const copy = makeCopy()
   try {
-    mutate(copy, mutation)
-    const { scenario } = mutation
+    const { name, also, scenario } = mutation
+    mutate(copy, name, mutation)
+    if (also !== undefined) mutate(copy, name, also)
     const by =
       scenario === undefined
         ? ((await simulate(copy, ['--seeds', seeds])) ??

@@ -104,8 +104,8 @@ export class Nemesis {
   }
 
   readonly #faults: Record<FaultName, Fault> = {
-    kill: () => this.#down((node) => node.kill()),
-    power: () => this.#down((node) => node.losePower()),
+    kill: () => this.#down((node) => this.#end(node, () => node.kill())),
+    power: () => this.#down((node) => this.#end(node, () => node.losePower())),
     pause: () => {
       const node = this.#node()
       node.pause()
@@ -242,22 +242,40 @@ export class Nemesis {
     return () => handle.heal()
   }
 
-  /**
-   * Only while somebody else has a vote, and fewer disks are lost at once than replicas must be in
-   * sync: more a partition is not made to survive.
-   */
   #emptyDisk(): undefined {
-    const { invariants } = this.#deps
     const node = this.#node()
-    const lossy = new Set([...invariants.lossy, node.id])
-    for (const { topic, record } of invariants.partitions()) {
-      const lost = record.replicas.filter((id) => lossy.has(id)).length
-      const others = [...record.isr, ...record.elr].filter((id) => !lossy.has(id))
-      const isTooMuch = others.length === 0 || lost >= topic.config.minInsyncReplicas
-      if (record.replicas.includes(node.id) && isTooMuch) return
-    }
-    invariants.lossy.add(node.id)
+    if (!this.#mayLose(node, () => true)) return
+    this.#deps.invariants.lossy.add(node.id)
     node.kill()
     node.emptyDisk()
+  }
+
+  /** A node that ends otherwise than in good order may have lost records that were promised as written. */
+  #end(node: SimNode, end: () => void): void {
+    const { invariants } = this.#deps
+    const isWritten = (flush: 'commit' | 'os') => flush === 'os'
+    if (!this.#mayLose(node, isWritten)) return
+    const loses = [...invariants.partitions()].some(({ topic, record }) => {
+      return isWritten(topic.config.flush) && record.replicas.includes(node.id)
+    })
+    if (loses) invariants.lossy.add(node.id)
+    end()
+  }
+
+  /**
+   * Only while somebody else has a vote, and fewer nodes lose something at once than replicas must be
+   * in sync: more a partition is not made to survive.
+   */
+  #mayLose(node: SimNode, concerns: (flush: 'commit' | 'os') => boolean): boolean {
+    const { invariants } = this.#deps
+    const lossy = new Set([...invariants.lossy, node.id])
+    for (const { topic, record } of invariants.partitions()) {
+      const { flush, minInsyncReplicas } = topic.config
+      if (!record.replicas.includes(node.id) || !concerns(flush)) continue
+      const lost = record.replicas.filter((id) => lossy.has(id)).length
+      const others = [...record.isr, ...record.elr].filter((id) => !lossy.has(id))
+      if (others.length === 0 || lost >= minInsyncReplicas) return false
+    }
+    return true
   }
 }

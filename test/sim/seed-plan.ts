@@ -24,6 +24,8 @@ export const FAULTS = [
   'empty-disk',
   'front-kill',
 ] as const
+/** What ends a process without asking whether another one has what it may lose. */
+const UNCLEAN: readonly FaultName[] = ['orderly', 'disk-error']
 export type FaultName = (typeof FAULTS)[number]
 
 export interface TopicPlan {
@@ -31,6 +33,7 @@ export interface TopicPlan {
   readonly partitions: number
   readonly replicationFactor: number
   readonly minInsyncReplicas: number
+  readonly flush: 'commit' | 'os'
 }
 
 export interface SeedPlan {
@@ -61,10 +64,14 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     partitions: 1 + below(3),
     replicationFactor: 3,
     minInsyncReplicas: random.float() < 0.8 ? 2 : 1,
+    flush: random.float() < 0.85 ? 'commit' : 'os',
   }))
   // From a calm run to everything at once.
   const share = [0, 0.15, 0.3, 0.3, 0.6, 1][below(6)] as number
-  const faults = FAULTS.filter(() => random.float() < share)
+  const isWritten = topics.some(({ flush }) => flush === 'os')
+  const faults = FAULTS.filter((name) => {
+    return random.float() < share && !(isWritten && UNCLEAN.includes(name))
+  })
   const producers = 2 + below(4)
   const durationMs = 20_000 + below(40_000)
   const requests = [30, 100, 300][below(3)] as number

@@ -5,7 +5,7 @@ import type { Random } from '../../src/env/random.ts'
 import type { ProduceOutcome } from '../../src/front/produce.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
 import type { TopicImage } from '../../src/metadata/metadata-image.ts'
-import type { Acks, FetchResult } from '../../src/wire/internal.ts'
+import type { Acks, FetchResult, StorageService } from '../../src/wire/internal.ts'
 import { recordsOf } from '../replication/replica-harness.ts'
 import type { Outcome } from '../support/history-checker.ts'
 import { History } from '../support/history-checker.ts'
@@ -195,14 +195,24 @@ export class Workload {
       const offsets = await this.#within(Promise.resolve(storage.offsets(topic.id, partition)))
       if (offsets === undefined) continue
       const before = Math.floor(offsets.highWatermark * random.float())
-      const key = `${topic.name}/${partition}`
-      const known = this.deletions.get(key) ?? { asked: 0, done: 0 }
-      this.deletions.set(key, known)
-      known.asked = Math.max(known.asked, before)
-      const result = await this.#within(storage.deleteRecords(topic.id, partition, before))
-      if (result !== undefined) known.done = Math.max(known.done, before)
-      this.#world.trace.add('delete', `${key} to ${before}: ${result?.logStartOffset ?? 'unknown'}`)
+      await this.deleteBelow(storage, topic, partition, before)
     }
+  }
+
+  /** Deletes records, and remembers that it was asked for, and whether it was answered. */
+  async deleteBelow(
+    storage: StorageService,
+    topic: TopicImage,
+    partition: number,
+    before: number,
+  ): Promise<void> {
+    const key = `${topic.name}/${partition}`
+    const known = this.deletions.get(key) ?? { asked: 0, done: 0 }
+    this.deletions.set(key, known)
+    known.asked = Math.max(known.asked, before)
+    const result = await this.#within(storage.deleteRecords(topic.id, partition, before))
+    if (result !== undefined) known.done = Math.max(known.done, before)
+    this.#world.trace.add('delete', `${key} to ${before}: ${result?.logStartOffset ?? 'unknown'}`)
   }
 
   #take(

@@ -1,9 +1,13 @@
 /** All scenarios, by name. */
+import { DELETIONS } from './deletions.ts'
 import { FAILOVERS } from './failover.ts'
 import { MEMBERSHIPS } from './membership.ts'
 import type { Scenario } from './scenario.ts'
 import { ZOMBIES } from './zombies.ts'
 
 export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map(
-  [...FAILOVERS, ...MEMBERSHIPS, ...ZOMBIES].map((scenario) => [scenario.name, scenario]),
+  [...FAILOVERS, ...MEMBERSHIPS, ...ZOMBIES, ...DELETIONS].map((scenario) => [
+    scenario.name,
+    scenario,
+  ]),
 )

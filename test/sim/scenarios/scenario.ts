@@ -145,6 +145,21 @@ export class Stage {
     throw new Error('scene: nothing can be written')
   }
 
+  /** Some records in one batch. */
+  async writtenTogether(count: number): Promise<void> {
+    const front = this.cluster.front
+    const topic = front.metadata.image.topics.get(this.#topic.name) ?? this.#topic
+    const values = Array.from({ length: count }, (_, i) => `scene.${this.#count}.${i}`)
+    this.#count++
+    const kind = await this.workload.send(front, topic, values[0] as string, values, -1, 0)
+    if (kind !== 'written') await this.writtenTogether(count)
+  }
+
+  async deleteBelow(before: number): Promise<void> {
+    const { storage } = this.cluster.front.front
+    await this.workload.deleteBelow(storage, this.#topic, 0, before)
+  }
+
   sleep(ms: number): Promise<void> {
     return this.world.sleep(ms)
   }

@@ -1,0 +1,46 @@
+/** Records that are deleted while replicas are away, or leaders change. */
+import type { SimNode } from '../sim-node.ts'
+import type { Scenario } from './scenario.ts'
+
+/** The log of the leader starts amid a batch, behind all that a follower has. */
+const startAmidBatch: Scenario = {
+  name: 'log-starts-amid-a-batch',
+  async play(stage) {
+    await stage.written()
+    const b = stage.followers[0] as SimNode
+    stage.down(b)
+    await stage.until('the follower is out', () => !stage.record.isr.includes(b.id))
+    for (let i = 0; i < 4; i++) await stage.writtenTogether(5)
+    const end = stage.view(stage.leader)?.highWatermark ?? 0
+    await stage.deleteBelow(end - 3)
+    stage.check(stage.view(stage.leader)?.startOffset === end - 3, 'the log starts amid a batch')
+    await stage.upAndRunning(b)
+    await stage.until('the follower is in sync', () => stage.isAtRest())
+    stage.check(stage.view(b)?.startOffset === end - 3, 'and starts at the same record')
+    await stage.written()
+  },
+}
+
+/** A deletion that was answered outlives the leader that answered it. */
+const deletedForGood: Scenario = {
+  name: 'deleted-records-stay-away',
+  async play(stage) {
+    for (let round = 0; round < 6; round++) {
+      for (let i = 0; i < 3; i++) await stage.writtenTogether(3)
+      const end = stage.view(stage.leader)?.highWatermark ?? 0
+      const before = end - 1 - round
+      await stage.deleteBelow(before)
+      const a = stage.leader
+      stage.down(a)
+      const other = await stage.otherLeader(a)
+      stage.check(
+        (stage.view(other)?.startOffset ?? 0) >= before,
+        'the new leader has deleted them too',
+      )
+      await stage.upAndRunning(a)
+      await stage.until('all are in sync', () => stage.isAtRest())
+    }
+  },
+}
+
+export const DELETIONS: readonly Scenario[] = [startAmidBatch, deletedForGood]
