@@ -29,6 +29,8 @@ export class FollowerCopy {
   #told: ReplicaFetchPosition | undefined
   /** Where the leader's log starts, behind all that is here: what comes from there replaces it. */
   #anewFrom: number | undefined
+  /** What the leader sent last, as long as it is not known to be safe here. */
+  #unsettled: ReplicaFetchData | undefined
 
   constructor(deps: { storage: LogManager; logger: Logger }, replica: Replica) {
     this.replica = replica
@@ -78,6 +80,7 @@ export class FollowerCopy {
     if (this.#fetchOffset !== told.fetchOffset || log.damage !== undefined) return 'applied'
     switch (part.kind) {
       case 'data':
+        if (part.leaderEpoch !== told.leaderEpoch) return 'applied'
         return await this.#append(part, told.leaderEpoch)
       case 'diverging':
         await this.#truncate(part)
@@ -115,10 +118,19 @@ export class FollowerCopy {
         return 'later'
       }
     }
+    this.#unsettled = part
+    return 'applied'
+  }
+
+  /** What was applied is safe by now, or was refused: the bounds that came with it hold as far as it is. */
+  async settle(): Promise<void> {
+    const part = this.#unsettled
+    this.#unsettled = undefined
+    const { log, following } = this.replica
+    if (part === undefined || following?.leaderEpoch !== part.leaderEpoch) return
     this.replica.committedTo(part.highWatermark)
     const start = Math.min(part.logStartOffset, log.highWatermark)
     if (start > log.startOffset) await this.#storage.raiseStart(log, start)
-    return 'applied'
   }
 
   /** KIP-279: again and again, until both have the same last epoch. */

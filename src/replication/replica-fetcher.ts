@@ -151,17 +151,34 @@ export class ReplicaFetcher {
   async #apply(parts: Extract<ReplicaFetchReply, object>['parts']): Promise<void> {
     const { storage } = this.#deps
     const touched: FollowerCopy[] = []
-    await Promise.all(
-      parts.map(async (part) => {
-        const copy = this.#copies.get(keyOfParts(part))
-        if (copy === undefined) return
-        touched.push(copy)
+    const each = parts.map(async (part) => {
+      const copy = this.#copies.get(keyOfParts(part))
+      if (copy === undefined) return
+      touched.push(copy)
+      await this.#guard(copy, async () => {
         if ((await copy.apply(part)) === 'later') this.#hold(copy)
-      }),
-    )
+      })
+    })
+    await Promise.all(each)
     await storage.appender.journaled()
-    for (const { replica } of touched) {
-      if (replica.log.flush === 'os') await storage.write(replica.log)
+    for (const copy of touched) {
+      const { log } = copy.replica
+      await this.#guard(copy, async () => {
+        if (log.flush === 'os') await storage.write(log)
+        await copy.settle()
+      })
+    }
+  }
+
+  /** What is wrong with one log must not hold up the others. */
+  async #guard(copy: FollowerCopy, job: () => Promise<void>): Promise<void> {
+    try {
+      await job()
+    } catch (error) {
+      if (this.#stop.signal.aborted) return
+      const { topicName: topic, partition } = copy.replica.log.identity
+      this.#deps.logger.error({ err: error, topic, partition }, 'a partition cannot be copied')
+      this.#hold(copy)
     }
   }
 

@@ -259,7 +259,9 @@ export class ReplicaManager implements StorageService {
     if (this.#closing.signal.aborted) return
     this.#unsubscribe()
     this.#closing.abort(new ServiceError('draining', 'the node is shutting down'))
-    await this.#part?.close()
+    const parted = this.#part?.close()
+    await this.#storage.stopWaiting()
+    await parted
     await this.#storage.close()
     this.#hosting.close(unknownOutcome())
   }

@@ -136,7 +136,8 @@ export class Replica {
   /** Follower: the leader says how far records are committed. */
   committedTo(offset: number): void {
     const { log } = this
-    const committed = Math.min(offset, log.endOffset)
+    // What is not kept may be refused yet.
+    const committed = Math.min(offset, log.keptEnd)
     if (committed <= log.highWatermark) return
     log.commitTo(committed)
     this.#committed()

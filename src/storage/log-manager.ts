@@ -200,7 +200,9 @@ export class LogManager {
     const { endOffset, place } = await logFiles.boundaryBelow(log, offset)
     if (log.deleted) return
     const before = log.segments
-    if (endOffset < log.startOffset) await this.appender.restart(log, endOffset)
+    // What is below the start is not here to be kept.
+    if (offset < log.startOffset) await this.appender.restart(log, offset)
+    else if (endOffset < log.startOffset) await this.appender.restart(log, endOffset)
     else {
       log.uncommit(endOffset)
       await this.appender.truncate(log, endOffset, place)
@@ -241,12 +243,16 @@ export class LogManager {
     })
   }
 
+  /** From now on nobody waits for space: a full disk costs the last checkpoint, not the stop. */
+  async stopWaiting(): Promise<void> {
+    this.gate.close()
+    await this.#parts.disk.close()
+  }
+
   /** Stops in good order, with a checkpoint that says so. No appends may come any more. */
   async close(): Promise<void> {
-    const { disk, writer, journal, files, directory, logger } = this.#parts
-    this.gate.close()
-    // From now on nobody waits for space: a full disk costs the last checkpoint, not the stop.
-    await disk.close()
+    const { writer, journal, files, directory, logger } = this.#parts
+    await this.stopWaiting()
     await this.cleaner.close()
     await this.#remover.close()
     await this.checkpoints.close()

@@ -226,7 +226,9 @@ export class LogRecovery {
     this.#gaps.delete(log)
     if (endOffset === log.endOffset) return
     await this.#deps.writer.flush(log, log.endOffset)
-    log.cutEnd(endOffset, await this.#deps.logFiles.placeOf(log, endOffset))
+    const place = await this.#deps.logFiles.placeOf(log, endOffset)
+    log.uncommit(endOffset)
+    log.cutEnd(endOffset, place)
   }
 
   #restart(log: PartitionLog, payload: Uint8Array): void {

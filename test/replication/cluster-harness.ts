@@ -73,6 +73,7 @@ export interface HarnessNode {
   readonly fatal: unknown[]
   fileSystem: SimFileSystem
   manager: ReplicaManager
+  readonly process: { isDead: boolean }
   /** Takes calls, and is registered. */
   isUp: boolean
 }
@@ -173,6 +174,7 @@ export class ClusterHarness {
       known?.fileSystem ??
       new SimFileSystem({ random: this.random, clock: this.clock, latencyMs: 0 })
     const fatal: unknown[] = []
+    const process = { isDead: false }
     const opening = ReplicaManager.open(
       {
         fileSystem,
@@ -181,8 +183,8 @@ export class ClusterHarness {
         logger: this.logger,
         metadata,
         cluster: {
-          store: this.#store(),
-          peer: (leader) => this.#peer(leader),
+          store: this.#store(process),
+          peer: (leader) => this.#peer(process, leader),
           isFresh: () => true,
         },
         onFatal: (error) => fatal.push(error),
@@ -190,7 +192,7 @@ export class ClusterHarness {
       { dataDirectory: DATA, nodeId, ...this.options, ...options },
     )
     const manager = await this.clock.run(opening)
-    const node = { nodeId, metadata, fatal, fileSystem, manager, isUp: true }
+    const node = { nodeId, metadata, fatal, fileSystem, manager, process, isUp: true }
     this.nodes.set(nodeId, node)
     const incarnation = this.#register(nodeId)
     manager.join(incarnation)
@@ -294,6 +296,7 @@ export class ClusterHarness {
 
   #gone(node: HarnessNode): void {
     node.isUp = false
+    node.process.isDead = true
     node.metadata.isBehind = true
     this.#publish(() => {
       const nodes = new Map(this.#image.nodes)
@@ -317,10 +320,11 @@ export class ClusterHarness {
     for (const { metadata } of this.nodes.values()) metadata.see(this.#image)
   }
 
-  #peer(leader: number): LeaderPeer | undefined {
+  #peer(process: { isDead: boolean }, leader: number): LeaderPeer | undefined {
     if (this.nodes.get(leader)?.isUp !== true) return undefined
     return {
       replicaFetch: async (fetch, signal) => {
+        if (process.isDead) return await never()
         this.fetches.push(fetch)
         const { manager } = this.node(leader)
         const sent = decodeReplicaFetch(join(encodeReplicaFetch(fetch)))
@@ -332,18 +336,20 @@ export class ClusterHarness {
     }
   }
 
-  #store(): MetadataStore {
+  #store(process: { isDead: boolean }): MetadataStore {
     const unused = () => {
       throw new Error('not used by replicas')
     }
     return {
       maxOperations: 128,
       get: async (key) => {
+        if (process.isDead) return await never()
         const fate = this.storeFate(key)
         if (fate instanceof Error) throw fate
         return this.#entry(key)
       },
       transact: async (transaction) => {
+        if (process.isDead) return await never()
         this.transactions.push(transaction)
         const fate = this.storeFate(transaction)
         if (fate instanceof Error) throw fate
@@ -386,6 +392,9 @@ export class ClusterHarness {
     return { succeeded: true, revision: this.#image.version }
   }
 }
+
+/** What a process that is gone waits for. */
+const never = (): Promise<never> => new Promise(() => undefined)
 
 function withTopic(image: MetadataImage, topic: TopicImage): MetadataImage {
   return {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { ClusterHarness } from './cluster-harness.ts'
+import { ClusterHarness, TOPIC_ID } from './cluster-harness.ts'
+import { NEVER } from './replica-harness.ts'
 
 async function clusterOf(
   nodeIds: readonly number[],
@@ -48,5 +49,87 @@ test('a leader that comes while a follower cuts its log is followed when that is
   disk.latencyMs = 0
   await cluster.appended(3, ['b'])
   await cluster.untilCopied([2, 3])
+  expect(cluster.log(2).endOffset).toBe(2)
+})
+
+test('a follower that catches up on a disk that runs full goes on when there is space', async () => {
+  const roomy = { maxUnwrittenBytes: 1_000_000, memoryBytes: 1_000_000, maxJournalBytes: 1_000_000 }
+  const cluster = new ClusterHarness({ replicas: [1, 2] }, roomy)
+  await cluster.start(1)
+  cluster.elect(1, { isr: [1] })
+  for (let i = 0; i < 60; i++) await cluster.appended(1, ['x'.repeat(3000)])
+  const { fileSystem, fatal } = await cluster.start(2)
+  fileSystem.quotaBytes = fileSystem.usedBytes
+  await cluster.clock.runFor(5_000)
+  expect(cluster.log(2).endOffset).toBeLessThan(60)
+  expect(cluster.log(2).endOffset).toBe(cluster.log(2).durableEnd)
+  fileSystem.quotaBytes = Number.POSITIVE_INFINITY
+  await cluster.untilCopied([1, 2])
+  await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
+  expect(fatal).toEqual([])
+  cluster.crash(2)
+  await cluster.start(2)
+  expect([cluster.log(2).endOffset, cluster.log(2).damage]).toEqual([60, undefined])
+})
+
+test('a node that gave up committed records, for a leader chosen without them, starts again', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  for (let i = 0; i < 5; i++) await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  cluster.elect(2, { isr: [2] })
+  cluster.onReply = () => {
+    throw new Error('cut off')
+  }
+  for (let i = 0; i < 5; i++) await cluster.appended(2, ['b'])
+  await cluster.clock.run(cluster.node(2).manager.storage.checkpoints.run(false))
+  cluster.elect(1, { isr: [1] })
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.appended(1, ['c'])
+  await cluster.untilCopied([1, 2])
+  expect(cluster.log(2).endOffset).toBe(6)
+  cluster.crash(2)
+  await cluster.start(2)
+  expect([cluster.log(2).endOffset, cluster.log(2).damage]).toEqual([6, undefined])
+})
+
+test('a follower whose log starts behind the end of a leader chosen without it begins anew', async () => {
+  const cluster = await clusterOf([1, 2], { config: { segmentBytes: 1000 } })
+  cluster.elect(1)
+  for (let i = 0; i < 5; i++) await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  cluster.elect(2, { isr: [2] })
+  cluster.onReply = () => {
+    throw new Error('cut off')
+  }
+  for (let i = 0; i < 5; i++) await cluster.appended(2, ['b'.repeat(800)])
+  await cluster.clock.run(cluster.node(2).manager.deleteRecords(TOPIC_ID, 0, 8))
+  cluster.elect(1, { isr: [1] })
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.until('both have the same', () => cluster.log(2).endOffset === 5)
+  await cluster.appended(1, ['c'])
+  await cluster.untilCopied([1, 2])
+  expect([cluster.log(2).endOffset, cluster.log(2).lastEpoch]).toEqual([6, 3])
+})
+
+test('a node with a full disk stops, though it was about to cut its log', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  await diverged(cluster, ['x'])
+  cluster.onReply = (_leader, _request, reply) => reply
+  const { fileSystem, manager } = cluster.node(2)
+  fileSystem.fault = ({ kind, path }) =>
+    kind === 'write' && path.endsWith('.log') ? 'ENOSPC' : undefined
+  cluster.elect(1)
+  await cluster.clock.runFor(1_000)
+  expect(cluster.log(2).endOffset).toBe(2)
+  await cluster.clock.run(
+    Promise.race([
+      manager.close(),
+      cluster.clock.sleep(10_000, NEVER).then(() => Promise.reject(new Error('it hangs'))),
+    ]),
+  )
   expect(cluster.log(2).endOffset).toBe(2)
 })
