@@ -114,6 +114,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: ISR_CHANGES,
     find: '        isUnknown = true\n',
     replace: '        tenure.inSync.rejected(proposal)\n        return\n',
+    scenario: 'isr-expansion-without-answer',
   },
   {
     name: 'followers of another epoch are served and counted',

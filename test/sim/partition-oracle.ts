@@ -53,7 +53,7 @@ export class PartitionOracle {
     }
     // What was cut off may have been replaced.
     seen.scannedEnd = Math.min(seen.scannedEnd, view.endOffset)
-    if (view.endOffset > seen.scannedEnd || view.highWatermark > seen.highWatermark) {
+    if (view.durableEnd > seen.scannedEnd || view.highWatermark > seen.highWatermark) {
       this.#scan(life, view, seen)
     }
     seen.highWatermark = view.highWatermark
@@ -106,10 +106,12 @@ export class PartitionOracle {
 
   #scan(life: string, view: ReplicaView, seen: Seen): void {
     const from = Math.min(seen.scannedEnd, seen.highWatermark)
-    const batches = view.readMemory(Math.max(from, view.startOffset), view.endOffset)
+    // What is not durable the storage may still take back, when the disk turns out to be full.
+    const end = Math.max(view.durableEnd, view.highWatermark)
+    const batches = view.readMemory(Math.max(from, view.startOffset), end)
     // What left memory is read from disk, and compared, at the end.
     if (batches !== undefined) this.compare(life, batches, view.highWatermark)
-    seen.scannedEnd = view.endOffset
+    seen.scannedEnd = end
   }
 }
 

@@ -96,7 +96,41 @@ const changeWithoutAnswer: Scenario = {
   },
 }
 
+/** A follower is let in, which the leader does not hear: the follower counts all the same. */
+const expansionWithoutAnswer: Scenario = {
+  name: 'isr-expansion-without-answer',
+  async play(stage) {
+    await stage.written()
+    const a = stage.leader
+    const b = stage.followers[0] as SimNode
+    stage.network.partition([a.name], [b.name])
+    await stage.until('the follower is out', () => !stage.record.isr.includes(b.id), 120_000)
+    await stage.written()
+    const handle = a.store
+    if (handle === undefined) throw new Error('scene: the leader is down')
+    await stage.sleep(1_000)
+    handle.loseAnswer = ({ put }) => put.some(({ key }) => key.startsWith('/partitions/'))
+    handle.faults.watchDelayMs = LONG_MS
+    stage.network.heal()
+    const isIn = () => stage.record.isr.includes(b.id)
+    while (!isIn()) await stage.sleep(0.1)
+    stage.network.partition([a.name], [b.name])
+    // The leader has given up waiting for the answer, and knows nothing.
+    await stage.sleep(4_000)
+    const before = stage.view(a)?.highWatermark
+    const sent = stage.produce()
+    await stage.sleep(3_000)
+    stage.check(stage.view(a)?.highWatermark === before, 'nothing is committed without it')
+    handle.loseAnswer = () => false
+    handle.heal()
+    stage.network.heal()
+    await sent
+    await stage.written()
+  },
+}
+
 export const MEMBERSHIPS: readonly Scenario[] = [
+  expansionWithoutAnswer,
   emptyReplicaSlipsIn,
   lastOneStanding,
   changeWithoutAnswer,
