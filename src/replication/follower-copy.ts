@@ -86,10 +86,11 @@ export class FollowerCopy {
         await this.#truncate(part)
         return 'applied'
       case 'refused':
-        if (part.code !== 'offset-out-of-range' || part.logStartOffset <= log.endOffset) {
+        if (part.code !== 'offset-out-of-range' || part.logStartOffset < log.endOffset) {
           return 'later'
         }
         this.#anewFrom = part.logStartOffset
+        this.ask()
         return 'applied'
     }
   }

@@ -6,17 +6,20 @@
 import type { PartitionKey } from '../core/ids.ts'
 import { partitionKey } from '../core/ids.ts'
 import type { Clock, Timer } from '../env/clock.ts'
+import type { Logger } from '../env/logger.ts'
 import type { LogReader } from '../storage/log-reader.ts'
 import type {
   ReplicaFetchPart,
   ReplicaFetchPosition,
   ReplicaFetchRequest,
 } from '../wire/replica-fetch.ts'
+import { refusalOf } from './append-call.ts'
 import type { LeaderTenure } from './leader-tenure.ts'
 import type { Replica } from './replica.ts'
 
 export interface FollowerSessionDeps {
   readonly clock: Clock
+  readonly logger: Logger
   readonly reader: LogReader
   readonly find: (
     position: Pick<ReplicaFetchPosition, 'topicId' | 'partition'>,
@@ -50,6 +53,8 @@ export class FollowerSession {
   readonly #ready = new Set<Entry>()
   #step = 0
   #wake: (() => void) | undefined
+  /** Something came about while nobody was there to be woken. */
+  #isMissed: boolean = false
   #soon: Timer | undefined
 
   constructor(deps: FollowerSessionDeps, id: number, followerId: number, incarnation: number) {
@@ -61,6 +66,11 @@ export class FollowerSession {
 
   get step(): number {
     return this.#step
+  }
+
+  /** Whether the follower was started again since it was `incarnation`. */
+  isOfLaterLife(incarnation: number): boolean {
+    return incarnation < this.#incarnation
   }
 
   /** Whether the request is the next one of this session. */
@@ -79,9 +89,10 @@ export class FollowerSession {
     for (const { topicId, partition } of request.forget)
       this.#forget(partitionKey(topicId, partition))
     for (const position of request.positions) this.#stand(position)
+    this.#isMissed = false
     const parts = await this.#collect(request.maxBytes, signal)
     if (parts.length > 0 || request.waitMs === 0) return parts
-    await this.#change(request.waitMs, signal)
+    if (!this.#isMissed) await this.#change(request.waitMs, signal)
     return await this.#collect(request.maxBytes, signal)
   }
 
@@ -109,6 +120,12 @@ export class FollowerSession {
       entry = this.#enter(position)
       this.#entries.set(key, entry)
     }
+    const before = entry.position
+    if (position.leaderEpoch !== before.leaderEpoch || position.fetchOffset <= before.fetchOffset) {
+      // What was sent last may not have been taken, and with it what it said of the bounds.
+      entry.sentHighWatermark = -1
+      entry.sentLogStart = -1
+    }
     entry.position = position
     entry.awaiting = false
     entry.reportedTo = undefined
@@ -135,13 +152,18 @@ export class FollowerSession {
     const { replica, position, awaiting } = entry
     const hasData =
       !awaiting && replica?.tenure !== undefined && replica.log.durableEnd > position.fetchOffset
-    if (hasData || entry.reportedTo !== replica?.tenure) this.#wake?.()
-    else if (this.#wake !== undefined) {
+    if (hasData || entry.reportedTo !== replica?.tenure) this.#wakeUp()
+    else {
       this.#soon ??= this.#deps.clock.timer(WATERMARK_DELAY_MS, () => {
         this.#soon = undefined
-        this.#wake?.()
+        this.#wakeUp()
       })
     }
+  }
+
+  #wakeUp(): void {
+    if (this.#wake === undefined) this.#isMissed = true
+    else this.#wake()
   }
 
   async #change(waitMs: number, signal: AbortSignal): Promise<void> {
@@ -222,7 +244,7 @@ export class FollowerSession {
     return read === undefined ? 'cold' : this.#data(entry, replica, read.batches)
   }
 
-  async #cold(entry: Entry, signal: AbortSignal): Promise<DataPart | undefined> {
+  async #cold(entry: Entry, signal: AbortSignal): Promise<ReplicaFetchPart | undefined> {
     const { replica, position } = entry
     if (replica === undefined) return undefined
     const { tenure, log } = replica
@@ -231,12 +253,31 @@ export class FollowerSession {
       endOffset: log.durableEnd,
       maxBytes: PARTITION_BYTES_MAX,
     }
-    const { batches } = await this.#deps.reader.read(log, range, signal)
+    let batches: readonly Uint8Array[]
+    try {
+      ;({ batches } = await this.#deps.reader.read(log, range, signal))
+    } catch (error) {
+      signal.throwIfAborted()
+      return refusalOf(error)?.code === 'overloaded' ? undefined : this.#damaged(entry, error)
+    }
     if (batches.length === 0 || replica.tenure !== tenure || entry.position !== position) {
       return undefined
     }
     this.#ready.delete(entry)
     return this.#data(entry, replica, batches)
+  }
+
+  /** The other partitions are none the worse for it. */
+  #damaged(entry: Entry, error: unknown): ReplicaFetchPart | undefined {
+    const { position, replica } = entry
+    if (replica === undefined || replica.tenure === undefined) return undefined
+    const { topicId, partition } = position
+    const { startOffset: logStartOffset, endOffset: logEndOffset } = replica.log
+    const fields = { err: error, topic: replica.log.identity.topicName, partition }
+    this.#deps.logger.error(fields, 'records that a follower needs cannot be read')
+    this.#ready.delete(entry)
+    entry.awaiting = true
+    return { kind: 'refused', topicId, partition, code: 'damaged', logStartOffset, logEndOffset }
   }
 
   #data(entry: Entry, replica: Replica, batches: readonly Uint8Array[]): DataPart {
@@ -274,8 +315,14 @@ function faultOf({ position, replica }: Entry): ReplicaFetchPart | undefined {
   if (fetchOffset < log.startOffset) {
     return { ...part, kind: 'refused', code: 'offset-out-of-range', ...bounds }
   }
-  // What lies below the leader's first record is nobody's concern.
-  if (fetchOffset === log.startOffset) return undefined
+  // What lies below the leader's first record is nobody's concern, unless that cannot follow it.
+  if (fetchOffset === log.startOffset) {
+    const canFollow =
+      fetchOffset === log.endOffset || lastFetchedEpoch <= log.epochs.epochAt(fetchOffset)
+    return canFollow
+      ? undefined
+      : { ...part, kind: 'refused', code: 'offset-out-of-range', ...bounds }
+  }
   const divergingEpoch = lastFetchedEpoch === -1 ? -1 : log.epochs.floor(lastFetchedEpoch)
   const endOffset =
     lastFetchedEpoch === -1

@@ -48,7 +48,7 @@ export class FollowerSessions {
       this.#sessions.set(followerId, known)
       return known
     }
-    if (sessionId !== 0) return undefined
+    if (sessionId !== 0 || known?.isOfLaterLife(incarnation) === true) return undefined
     known?.close()
     this.#sessions.delete(followerId)
     if (this.#sessions.size >= SESSIONS_MAX) this.#dropOldest()

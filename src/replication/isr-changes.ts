@@ -115,11 +115,12 @@ export class IsrChanges {
         else if (!isUnknown || !(await this.#hasChanged(change))) tenure.inSync.rejected(proposal)
         return
       } catch (error) {
-        if (error instanceof ServiceError || error instanceof LeaseGoneError) {
-          if (!isUnknown) tenure.inSync.rejected(proposal)
+        const isRefused = error instanceof ServiceError || error instanceof LeaseGoneError
+        if (isRefused && !isUnknown) {
+          tenure.inSync.rejected(proposal)
           return
         }
-        // It may still be applied: only the same transaction again can tell.
+        // It, or one before, may still be applied: only the same transaction again can tell.
         isUnknown = true
         this.#deps.logger.warn({ err: error }, 'a change of in-sync replicas has no outcome yet')
         await this.#deps.clock.sleep(RETRY_MS, this.#stop.signal).catch(() => undefined)

@@ -4,7 +4,7 @@
  */
 import type { PartitionKey } from '../core/ids.ts'
 import { partitionKey } from '../core/ids.ts'
-import type { Clock } from '../env/clock.ts'
+import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import type { LogManager } from '../storage/log-manager.ts'
@@ -43,7 +43,9 @@ export class ReplicaFetcher {
   readonly #copies = new Map<PartitionKey, FollowerCopy>()
   readonly #left: ReplicaKey[] = []
   /** Copies that could not go on; they are tried again after a pause. */
-  readonly #paused = new Set<FollowerCopy>()
+  readonly #paused = new Map<FollowerCopy, Timer>()
+  /** How often in a row they could not. */
+  readonly #setbacks = new WeakMap<FollowerCopy, number>()
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
   /** Ends the pause or the request of the moment, as there is something to tell. */
@@ -72,7 +74,11 @@ export class ReplicaFetcher {
   }
 
   remove(replica: Replica): void {
-    if (!this.#copies.delete(keyOf(replica))) return
+    const copy = this.#copies.get(keyOf(replica))
+    if (copy === undefined) return
+    this.#copies.delete(keyOf(replica))
+    this.#paused.get(copy)?.cancel()
+    this.#paused.delete(copy)
     const { topicId, partition } = replica.log.identity
     this.#left.push({ topicId, partition })
   }
@@ -85,6 +91,8 @@ export class ReplicaFetcher {
   async close(): Promise<void> {
     this.#stop.abort()
     this.#interrupt.abort()
+    for (const timer of this.#paused.values()) timer.cancel()
+    this.#paused.clear()
     await this.#running
   }
 
@@ -116,6 +124,7 @@ export class ReplicaFetcher {
     if (this.#copies.size === 0) return false
     const reply = await leader.replicaFetch(request, signal)
     if (reply === 'session-unknown') {
+      if (request.sessionId === 0) throw new Error('the leader opens no session')
       this.#sessionId = 0
       return true
     }
@@ -157,6 +166,7 @@ export class ReplicaFetcher {
       touched.push(copy)
       await this.#guard(copy, async () => {
         if ((await copy.apply(part)) === 'later') this.#hold(copy)
+        else this.#setbacks.delete(copy)
       })
     })
     await Promise.all(each)
@@ -184,12 +194,16 @@ export class ReplicaFetcher {
 
   /** Full, or not to be understood: asks for the partition again after a while. */
   #hold(copy: FollowerCopy): void {
-    this.#paused.add(copy)
-    this.#deps.clock.timer(RETRY_MAX_MS, () => {
+    if (this.#stop.signal.aborted) return
+    const setbacks = (this.#setbacks.get(copy) ?? 0) + 1
+    this.#setbacks.set(copy, setbacks)
+    const timer = this.#deps.clock.timer(retryMs(setbacks), () => {
       this.#paused.delete(copy)
       copy.ask()
       this.#interrupt.abort()
     })
+    this.#paused.get(copy)?.cancel()
+    this.#paused.set(copy, timer)
   }
 
   async #failed(error: unknown): Promise<void> {
@@ -197,7 +211,7 @@ export class ReplicaFetcher {
     if (this.#failures === 3) {
       this.#deps.logger.warn({ err: error }, 'a leader cannot be reached for its records')
     }
-    await this.#pause(Math.min(RETRY_MS * 2 ** Math.min(this.#failures, 10), RETRY_MAX_MS))
+    await this.#pause(retryMs(this.#failures))
   }
 
   /** Half to one and a half of the time, unless there is something to do before. */
@@ -207,6 +221,10 @@ export class ReplicaFetcher {
       .sleep(pauseMs * (0.5 + random.float()), this.#interrupt.signal)
       .catch(() => undefined)
   }
+}
+
+function retryMs(failures: number): number {
+  return Math.min(RETRY_MS * 2 ** Math.min(failures, 10), RETRY_MAX_MS)
 }
 
 function keyOf(replica: Replica): PartitionKey {

@@ -3,7 +3,7 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import type { LogManager } from '../storage/log-manager.ts'
-import type { Replica } from './replica.ts'
+import type { Following, Replica } from './replica.ts'
 import type { LeaderPeer } from './replica-fetcher.ts'
 import { ReplicaFetcher } from './replica-fetcher.ts'
 
@@ -29,7 +29,9 @@ export class ReplicaFetchers {
   readonly #deps: ReplicaFetchersDeps
   readonly #options: ReplicaFetchersOptions
   readonly #fetchers = new Map<number, ReplicaFetcher>()
-  readonly #leaders = new Map<Replica, number>()
+  readonly #followed = new Map<Replica, Following>()
+  /** Fetchers with nothing left to copy, as long as they are at it. */
+  readonly #closing = new Set<Promise<void>>()
 
   constructor(deps: ReplicaFetchersDeps, options: ReplicaFetchersOptions) {
     this.#deps = deps
@@ -38,12 +40,15 @@ export class ReplicaFetchers {
 
   /** The role of the replica may have changed. */
   assign(replica: Replica): void {
-    const leader = replica.following?.leader
-    const before = this.#leaders.get(replica)
-    if (before !== undefined && before !== leader) this.#leave(replica, before)
-    if (leader === undefined) return
-    this.#leaders.set(replica, leader)
-    this.#fetcher(leader).add(replica)
+    const { following } = replica
+    const before = this.#followed.get(replica)
+    const isSameLeader = before?.leader === following?.leader
+    if (before !== undefined && !isSameLeader) this.#leave(replica, before.leader)
+    if (following === undefined) return
+    this.#followed.set(replica, following)
+    // Most changes are of the replicas in sync: for them no request is interrupted.
+    if (isSameLeader && before?.leaderEpoch === following.leaderEpoch) return
+    this.#fetcher(following.leader).add(replica)
   }
 
   /** The node has come or gone: whoever waits for it looks again. */
@@ -54,17 +59,18 @@ export class ReplicaFetchers {
   async close(): Promise<void> {
     const fetchers = [...this.#fetchers.values()]
     this.#fetchers.clear()
-    this.#leaders.clear()
-    await Promise.all(fetchers.map((fetcher) => fetcher.close()))
+    this.#followed.clear()
+    await Promise.all([...this.#closing, ...fetchers.map((fetcher) => fetcher.close())])
   }
 
   #leave(replica: Replica, leader: number): void {
-    this.#leaders.delete(replica)
+    this.#followed.delete(replica)
     const fetcher = this.#fetchers.get(leader)
     fetcher?.remove(replica)
     if (fetcher?.partitions !== 0) return
     this.#fetchers.delete(leader)
-    void fetcher.close()
+    const closing = fetcher.close().finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
   }
 
   #fetcher(leader: number): ReplicaFetcher {

@@ -133,3 +133,89 @@ test('a node with a full disk stops, though it was about to cut its log', async 
   )
   expect(cluster.log(2).endOffset).toBe(2)
 })
+
+test('a follower with other records up to where the log of the leader starts begins anew', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  for (let i = 0; i < 2; i++) await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  cluster.onReply = () => {
+    throw new Error('cut off')
+  }
+  for (let i = 0; i < 4; i++) await cluster.appended(1, ['a'], { acks: 1 })
+  cluster.elect(2)
+  for (let i = 0; i < 2; i++) await cluster.appended(2, ['b'], { acks: 1 })
+  cluster.elect(1, { isr: [1] })
+  await cluster.clock.run(cluster.node(1).manager.deleteRecords(TOPIC_ID, 0, 4))
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.untilCopied([1, 2])
+  await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
+  const { startOffset, endOffset, lastEpoch } = cluster.log(2)
+  expect([startOffset, endOffset, lastEpoch]).toEqual([4, 6, 1])
+})
+
+test('a segment that a leader cannot read holds up only its own partition', async () => {
+  const cluster = new ClusterHarness({ replicas: [1, 2], partitions: 3 })
+  await cluster.start(1)
+  for (const partition of [0, 1, 2]) cluster.elect(1, { isr: [1] }, partition)
+  for (const partition of [0, 1, 2]) {
+    for (let i = 0; i < 10; i++) await cluster.appended(1, ['x'.repeat(3000)], { partition })
+  }
+  const { manager, fileSystem } = cluster.node(1)
+  await cluster.clock.run(manager.storage.checkpoints.run(false))
+  fileSystem.flipBit(`${cluster.log(1, 1).directory}/${'0'.repeat(20)}.log`, 5000, 0)
+  await cluster.start(2)
+  for (const partition of [0, 2]) await cluster.untilCopied([1, 2], partition)
+  expect(cluster.log(2, 1).endOffset).toBeLessThan(10)
+  await cluster.appended(1, ['y'], { partition: 2 })
+  await cluster.untilCopied([1, 2], 2)
+})
+
+test('a change of in-sync replicas interrupts no request of a follower', async () => {
+  const cluster = await clusterOf([1, 2, 3])
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2, 3])
+  await cluster.clock.runFor(1_000)
+  cluster.fetches.length = 0
+  for (let i = 0; i < 20; i++) {
+    cluster.change({ isr: i % 2 === 0 ? [1, 2] : [1, 2, 3] })
+    await cluster.clock.runFor(5)
+  }
+  expect(cluster.fetches.filter(({ sessionId }) => sessionId === 0)).toEqual([])
+})
+
+test('a leader that opens no session is not asked without a pause', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  cluster.onReply = () => 'session-unknown'
+  cluster.fetches.length = 0
+  await cluster.clock.runFor(10_000)
+  expect(cluster.fetches.length).toBeLessThan(30)
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.appended(1, ['b'])
+  await cluster.untilCopied([1, 2])
+})
+
+test('what a follower was told under an earlier epoch it is told again', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  await cluster.appended(1, ['a', 'b'])
+  await cluster.until('it knows', () => cluster.log(2).highWatermark === 2)
+  cluster.onReply = (_leader, _request, reply) => {
+    if (reply === 'session-unknown') return reply
+    const parts = reply.parts.map((part) =>
+      part.kind === 'data' && part.batches.length === 0 ? { ...part, leaderEpoch: 1 } : part,
+    )
+    return { ...reply, parts }
+  }
+  cluster.change({ leaderEpoch: 2 })
+  await cluster.appended(1, ['c'])
+  await cluster.clock.runFor(1_000)
+  expect(cluster.log(2).highWatermark).toBe(2)
+  cluster.onReply = (_leader, _request, reply) => reply
+  cluster.change({ leaderEpoch: 3 })
+  await cluster.until('it knows all', () => cluster.log(2).highWatermark === 3)
+  expect(cluster.log(2).highWatermark).toBe(3)
+})
