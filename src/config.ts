@@ -150,6 +150,7 @@ export type StorageConfig = Readonly<Static<typeof StorageConfig>>
 /** A node of a cluster that answers clients. */
 export const FrontConfig = Type.Object({
   storage: list('urls', 'Storage nodes to begin with, as http://HOST:9001,...'),
+  rack: optional('Where this front is: in-sync replicas of the same rack are read first.'),
   ...NODE_TRUST,
   ...listening(8080),
   ...publicHttp(false),

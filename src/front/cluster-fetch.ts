@@ -1,6 +1,7 @@
 /**
- * A fetch over partitions of several leaders: asks all at once what they have, and only if nobody has
- * anything waits at each of them for the first that gets something.
+ * A fetch over partitions on several nodes: asks all at once what they have, and only if nobody has
+ * anything waits at each of them for the first that gets something. Followers that are near are asked
+ * before leaders that are far (KIP-392); that there is nothing is only ever a leader's word.
  */
 import type { Clock } from '../env/clock.ts'
 import type { StorageClient } from '../internal/storage-client.ts'
@@ -14,15 +15,30 @@ export interface ClusterFetchDeps {
   readonly clock: Clock
   readonly metadata: MetadataView
   readonly nodes: StorageNodes
+  /** Told of the bytes of batches that came from a node. */
+  readonly onFetched: (from: StorageClient, sizeBytes: number) => void
 }
 
-/** Beyond the time that the leader may wait. */
+/** Beyond the time that a node may wait. */
 const SLACK_MS = 5_000
 const RETRY_MS = 100
+/** A follower that stands still delays its readers by no more; then the leader is asked. */
+const FOLLOWER_WAIT_MS = 1_000
+/** A follower that had nothing for so long although the leader had is left alone for a while. */
+const AVOID_MS = 10_000
+
+/** Which positions each node is asked for. */
+interface Plan {
+  readonly groups: Map<StorageClient, FetchPosition[]>
+  readonly leaderless: FetchPosition[]
+  /** Those of the nodes that are asked as followers. */
+  readonly followers: Set<StorageClient>
+}
 
 export class ClusterFetch {
   readonly #deps: ClusterFetchDeps
   readonly #patienceMs: number
+  readonly #avoidUntilMs = new WeakMap<StorageClient, number>()
 
   constructor(deps: ClusterFetchDeps, options: { patienceMs: number }) {
     this.#deps = deps
@@ -38,14 +54,31 @@ export class ClusterFetch {
       const results = await this.#round({ ...request, waitMs }, signal)
       const answers = results.filter((result) => !isUnavailable(result))
       if (answers.length > 0) return answers
-      const isLate = clock.monotonicMs() >= Math.max(endMs, startMs + this.#patienceMs)
-      if (results.length === 0 || isLate) return results
-      await imageChange(this.#deps, RETRY_MS, signal)
+      const patienceMs = results.length > 0 ? this.#patienceMs : 0
+      if (clock.monotonicMs() >= Math.max(endMs, startMs + patienceMs)) return results
+      if (results.length > 0) await imageChange(this.#deps, RETRY_MS, signal)
     }
   }
 
   async #round(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
-    const { groups, leaderless } = this.#byLeader(request.positions)
+    const near = this.#plan(request.positions, true)
+    if (near.followers.size === 0) return await this.#ask(near, request, signal)
+    const { clock } = this.#deps
+    const waitMs = Math.min(request.waitMs, FOLLOWER_WAIT_MS)
+    const untilMs = clock.monotonicMs() + waitMs
+    const found = await this.#ask(near, { ...request, waitMs, fromFollower: true }, signal)
+    const answers = found.filter((result) => !isUnavailable(result))
+    if (answers.length > 0) return answers
+    const leaders = this.#plan(request.positions, false)
+    const results = await this.#ask(leaders, { ...request, waitMs: 0 }, signal)
+    // What has just been written cannot be at a follower yet; what it had a second for should be.
+    const hadTime = waitMs === FOLLOWER_WAIT_MS && clock.monotonicMs() >= untilMs
+    if (hadTime && results.some(({ ok }) => ok)) this.#avoid(near.followers)
+    return results
+  }
+
+  async #ask(plan: Plan, request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
+    const { groups, leaderless } = plan
     const [only] = groups
     if (groups.size <= 1 && leaderless.length === 0) {
       return only === undefined ? [] : await this.#call(only[0], request, only[1], signal)
@@ -62,7 +95,7 @@ export class ClusterFetch {
 
   /** The first that has something ends the wait at the others; nothing is lost by that. */
   async #park(
-    groups: ReadonlyMap<StorageClient, FetchPosition[]>,
+    groups: Plan['groups'],
     request: FetchRequest,
     signal: AbortSignal,
   ): Promise<FetchResult[]> {
@@ -89,7 +122,9 @@ export class ClusterFetch {
   ): Promise<FetchResult[]> {
     const deadlineMs = this.#deps.clock.monotonicMs() + request.waitMs + SLACK_MS
     try {
-      return await client.fetch({ ...request, positions }, { deadlineMs, signal })
+      const results = await client.fetch({ ...request, positions }, { deadlineMs, signal })
+      this.#deps.onFetched(client, sizeOf(results))
+      return results
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof ServiceError)) throw error
@@ -105,23 +140,44 @@ export class ClusterFetch {
     }
   }
 
-  #byLeader(positions: readonly FetchPosition[]): {
-    groups: Map<StorageClient, FetchPosition[]>
-    leaderless: FetchPosition[]
-  } {
-    const groups = new Map<StorageClient, FetchPosition[]>()
-    const leaderless: FetchPosition[] = []
+  #plan(positions: readonly FetchPosition[], mayFollow: boolean): Plan {
+    const plan: Plan = { groups: new Map(), leaderless: [], followers: new Set() }
     for (const position of positions) {
-      const leader = this.#deps.nodes.leaderOf(position.topicId, position.partition)
-      if (leader === undefined) leaderless.push(position)
+      const follower = mayFollow ? this.#follower(position) : undefined
+      if (follower !== undefined) plan.followers.add(follower)
+      const { topicId, partition } = position
+      const client = follower ?? this.#deps.nodes.leaderOf(topicId, partition)?.client
+      if (client === undefined) plan.leaderless.push(position)
       else {
-        const group = groups.get(leader.client)
-        if (group === undefined) groups.set(leader.client, [position])
+        const group = plan.groups.get(client)
+        if (group === undefined) plan.groups.set(client, [position])
         else group.push(position)
       }
     }
-    return { groups, leaderless }
+    return plan
   }
+
+  #follower({ topicId, partition }: FetchPosition): StorageClient | undefined {
+    const follower = this.#deps.nodes.nearFollowerOf(topicId, partition)
+    if (follower === undefined) return undefined
+    const avoidUntilMs = this.#avoidUntilMs.get(follower)
+    if (avoidUntilMs === undefined) return follower
+    return this.#deps.clock.monotonicMs() < avoidUntilMs ? undefined : follower
+  }
+
+  #avoid(followers: Iterable<StorageClient>): void {
+    const untilMs = this.#deps.clock.monotonicMs() + AVOID_MS
+    for (const follower of followers) this.#avoidUntilMs.set(follower, untilMs)
+  }
+}
+
+function sizeOf(results: readonly FetchResult[]): number {
+  let sizeBytes = 0
+  for (const result of results) {
+    if (!result.ok) continue
+    for (const batch of result.batches) sizeBytes += batch.length
+  }
+  return sizeBytes
 }
 
 function isUnavailable(result: FetchResult): boolean {

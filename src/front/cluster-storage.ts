@@ -5,6 +5,7 @@
  */
 import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
+import type { Metrics } from '../env/metrics.ts'
 import type { InternalClient } from '../internal/internal-client.ts'
 import type { StorageClient, WaitOptions } from '../internal/storage-client.ts'
 import { ServiceError } from '../lib/service-error.ts'
@@ -26,6 +27,7 @@ import { StorageNodes } from './storage-nodes.ts'
 
 export interface ClusterStorageDeps {
   readonly clock: Clock
+  readonly metrics: Metrics
   readonly metadata: MetadataView
   readonly client: InternalClient
 }
@@ -35,9 +37,11 @@ export interface ClusterStorageOptions {
   readonly appendMs: number
   /** How long other calls look for a leader. */
   readonly patienceMs: number
+  /** Where this front is: in-sync followers there are read from. Empty: leaders only. */
+  readonly rack: string
 }
 
-const DEFAULTS: ClusterStorageOptions = { appendMs: 25_000, patienceMs: 5_000 }
+const DEFAULTS: ClusterStorageOptions = { appendMs: 25_000, patienceMs: 5_000, rack: '' }
 const CALL_MS = 10_000
 /** The longest pause before a leader is asked again that was not ready. */
 const RETRY_MS = 100
@@ -53,9 +57,10 @@ export class ClusterStorage implements StorageService {
   constructor(deps: ClusterStorageDeps, options: Partial<ClusterStorageOptions> = {}) {
     this.#deps = deps
     this.#options = { ...DEFAULTS, ...options }
-    this.#nodes = new StorageNodes(deps)
-    const { patienceMs } = this.#options
-    this.#fetch = new ClusterFetch({ ...deps, nodes: this.#nodes }, { patienceMs })
+    const { patienceMs, rack } = this.#options
+    this.#nodes = new StorageNodes(deps, rack)
+    const onFetched = fetchedBytes(deps.metrics, this.#nodes)
+    this.#fetch = new ClusterFetch({ ...deps, nodes: this.#nodes, onFetched }, { patienceMs })
   }
 
   append(requests: readonly AppendRequest[], signal: AbortSignal): Promise<Appended | Refusal>[] {
@@ -174,6 +179,20 @@ export class ClusterStorage implements StorageService {
     } catch {
       return false
     }
+  }
+}
+
+/** Counts what records of other racks cost. */
+function fetchedBytes(metrics: Metrics, nodes: StorageNodes) {
+  const counter = (rack: string) =>
+    metrics.counter(
+      'curlew_front_fetched_bytes_total',
+      'Bytes of record batches that this front took from storage nodes, of its own rack or another.',
+      { rack },
+    )
+  const [own, other] = [counter('own'), counter('other')]
+  return (from: StorageClient, sizeBytes: number): void => {
+    if (sizeBytes > 0) (nodes.isNear(from) ? own : other).increment(sizeBytes)
   }
 }
 

@@ -1,12 +1,12 @@
 /**
- * The storage nodes as a front sees them: who leads a partition, and how that node is called. Calls
- * to a node that the metadata no longer know end soon after, however silent it is.
+ * The storage nodes as a front sees them: who leads a partition, who is near, how a node is called.
+ * Calls to a node that the metadata no longer know end soon after, however silent it is.
  */
 import type { TopicId } from '../core/ids.ts'
 import type { Clock, Timer } from '../env/clock.ts'
 import type { InternalClient } from '../internal/internal-client.ts'
 import { StorageClient } from '../internal/storage-client.ts'
-import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
+import type { MetadataImage, MetadataView, NodeImage } from '../metadata/metadata-image.ts'
 
 export interface Leader {
   readonly client: StorageClient
@@ -29,12 +29,15 @@ const GRACE_MS = 1_000
 
 export class StorageNodes {
   readonly #deps: StorageNodesDeps
+  readonly #rack: string
   readonly #nodes = new Map<number, KnownNode>()
   readonly #graces = new Set<Timer>()
   readonly #unsubscribe: () => void
 
-  constructor(deps: StorageNodesDeps) {
+  /** `rack`: where this front is; empty if it does not matter. */
+  constructor(deps: StorageNodesDeps, rack: string) {
     this.#deps = deps
+    this.#rack = rack
     this.#unsubscribe = deps.metadata.onChange((image) => this.#leaveGone(image))
   }
 
@@ -44,6 +47,29 @@ export class StorageNodes {
     if (state === undefined || state.leader === -1) return undefined
     const client = this.#node(state.leader)
     return client && { client, leaderEpoch: state.leaderEpoch }
+  }
+
+  /**
+   * A follower in the rack of this front that is in sync, while the leader is not there itself. One
+   * that is not in sync may be behind for ever (KAFKA-14372).
+   */
+  nearFollowerOf(topicId: TopicId, partition: number): StorageClient | undefined {
+    if (this.#rack === '') return undefined
+    const { nodes, topicsById } = this.#deps.metadata.image
+    const state = topicsById.get(topicId)?.partitions[partition]
+    if (state === undefined || nodes.get(state.leader)?.rack === this.#rack) return undefined
+    const isNear = (node: NodeImage | undefined) => node?.rack === this.#rack && !node.draining
+    const near = state.isr.filter((id) => id !== state.leader && isNear(nodes.get(id)))
+    const chosen = near[partition % near.length]
+    return chosen === undefined ? undefined : this.#node(chosen)
+  }
+
+  /** Whether the node is in the rack of this front. */
+  isNear({ target }: StorageClient): boolean {
+    for (const { url, rack } of this.#deps.metadata.image.nodes.values()) {
+      if (url === target.url) return rack === this.#rack
+    }
+    return false
   }
 
   close(): void {

@@ -31,7 +31,9 @@ export interface RemoteMetadataDeps {
   readonly nodes: () => readonly CallTarget[]
 }
 
-const WAIT_MS = 10_000
+const WAIT_MS = 3_000
+/** Beyond the time that the node may wait: one that went silent must not be asked for long. */
+const SLACK_MS = 2_000
 const CALL_MS = 5_000
 /** As many as etcd takes by default. */
 const MAX_OPERATIONS = 128
@@ -80,6 +82,8 @@ export class RemoteMetadata implements LeaselessStore {
     while (!stop.aborted) {
       const answer = await this.#ask(after, WAIT_MS, stop)
       if ('entries' in answer) throw new CompactedError('the node keeps no changes so old')
+      // A node that is cut off from the store knows of nothing new for ever: others are heard too.
+      if (answer.changes.length === 0) this.#turn++
       for (const { revision, events } of answer.changes) {
         if (revision <= after) continue
         after = revision
@@ -98,7 +102,7 @@ export class RemoteMetadata implements LeaselessStore {
 
   async #ask(after: number, waitMs: number, signal: AbortSignal): Promise<FeedAnswer> {
     const { client, clock } = this.#deps
-    const deadlineMs = clock.monotonicMs() + waitMs + CALL_MS
+    const deadlineMs = clock.monotonicMs() + waitMs + SLACK_MS
     const body = encodeFeed({ after, waitMs })
     const options = { lane: 'fetch', deadlineMs, signal } as const
     const { url } = this.#node()

@@ -35,6 +35,8 @@ export interface ClusterFrontOptions {
   /** Whether the transport proves who calls and protects what is sent; the same in the whole cluster. */
   readonly hasMutualTls?: boolean
   readonly autoCreateTopics: boolean
+  /** In-sync replicas of this rack are read first; empty for leaders only. */
+  readonly rack?: string
   readonly front?: FrontOptions
 }
 
@@ -47,7 +49,7 @@ export class ClusterFront {
   readonly #lifecycle = new Lifecycle()
 
   private constructor(options: ClusterFrontOptions, deps: ClusterFrontDeps) {
-    const { secret, seeds, hasMutualTls = false } = options
+    const { secret, seeds, hasMutualTls = false, rack = '' } = options
     const clusterId = () => this.metadata.image.clusterId || undefined
     const identity = {
       nodeId: 'front' as const,
@@ -62,7 +64,7 @@ export class ClusterFront {
     // A storage node that is asked may be behind another one that was.
     const follow = { hasLinearizableLists: false }
     this.metadata = new MetadataFollower({ ...deps, store: this.store }, follow)
-    this.storage = new ClusterStorage({ ...deps, client, metadata: this.metadata })
+    this.storage = new ClusterStorage({ ...deps, client, metadata: this.metadata }, { rack })
     this.topics = new TopicAdmin({ ...deps, store: this.store, view: this.metadata }, options)
     this.front = new Front(
       { ...deps, storage: this.storage, metadata: this.metadata, topics: this.topics },

@@ -31,10 +31,10 @@ export class FrontNode {
   ): Promise<FrontNode> {
     const lifecycle = new Lifecycle()
     try {
-      const { clusterSecret: secret, storage: seeds, autoCreateTopics } = config
+      const { clusterSecret: secret, storage: seeds, autoCreateTopics, rack } = config
       const front = { waitingReads: config.maxWaitingReads }
       const hasMutualTls = config.tlsCert !== ''
-      const options = { secret, hasMutualTls, seeds, autoCreateTopics, front }
+      const options = { secret, hasMutualTls, seeds, autoCreateTopics, rack, front }
       const core = await ClusterFront.start(options, deps, signal)
       lifecycle.started(() => core.stop())
       const { metadata, storage, topics, store } = core

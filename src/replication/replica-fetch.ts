@@ -21,7 +21,8 @@ export interface FetchDeps {
   /** Aborts when the node stops answering. */
   readonly closing: AbortSignal
   readonly reader: LogReader
-  readonly find: (position: FetchPosition) => Replica | Refusal
+  /** The partition, if this node may answer for it. */
+  readonly find: (position: FetchPosition, fromFollower: boolean) => Replica | Refusal
 }
 
 /** What a pass over the positions has found. */
@@ -68,13 +69,15 @@ export class ReplicaFetch {
     const first = this.#turn++ % Math.max(1, positions.length)
     for (let i = 0; i < positions.length; i++) {
       const position = positions[(first + i) % positions.length] as FetchPosition
-      if (pass.bytesLeft > 0 || pass.results.length === 0) this.#look(pass, position)
+      if (pass.bytesLeft > 0 || pass.results.length === 0) {
+        this.#look(pass, position, request.fromFollower ?? false)
+      }
     }
     return pass
   }
 
-  #look(pass: Pass, position: FetchPosition): void {
-    const replica = this.#deps.find(position)
+  #look(pass: Pass, position: FetchPosition, fromFollower: boolean): void {
+    const replica = this.#deps.find(position, fromFollower)
     if ('ok' in replica) {
       pass.results.push(faulty(position, replica))
       return
@@ -162,7 +165,16 @@ function faulty(position: FetchPosition, refusal: Refusal): FetchResult {
 }
 
 /** Whether the position lies outside of the log, or on a history that was cut. */
-export function boundsFault(replica: Replica, position: FetchPosition): Refusal | undefined {
+function boundsFault(replica: Replica, position: FetchPosition): Refusal | undefined {
+  const { log, following } = replica
+  if (following === undefined) return leaderFault(replica, position)
+  // A follower may be behind, also in what it knows of cuts: such readers wait, or ask the leader.
+  const isAhead = position.offset >= log.highWatermark && log.damage === undefined
+  if (isAhead || leaderFault(replica, position) === undefined) return undefined
+  return refuse('partition-unavailable', 'only the leader can tell what became of the position')
+}
+
+function leaderFault(replica: Replica, position: FetchPosition): Refusal | undefined {
   const { log } = replica
   const { offset, lastEpoch } = position
   if (log.damage !== undefined) return refuse('partition-damaged', log.damage)

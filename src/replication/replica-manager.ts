@@ -101,7 +101,9 @@ export class ReplicaManager implements StorageService {
       clock: deps.clock,
       closing: this.#closing.signal,
       reader: storage.reader,
-      find: ({ topicId, partition }) => this.#find(topicId, partition),
+      find: ({ topicId, partition }, fromFollower) =>
+        (fromFollower ? this.#inSyncFollower(topicId, partition) : undefined) ??
+        this.#find(topicId, partition),
     })
   }
 
@@ -332,6 +334,16 @@ export class ReplicaManager implements StorageService {
       return refuse('partition-unavailable', `partition ${partition} is not on this node`)
     }
     return refuse('partition-not-found', `there is no partition ${partition}`)
+  }
+
+  /** The partition, if this node follows it in sync, as far as it knows. */
+  #inSyncFollower(topicId: TopicId, partition: number): Replica | undefined {
+    if (this.#closing.signal.aborted) return undefined
+    const replica = this.#hosting.find(topicId, partition)
+    const state = this.#deps.metadata.image.topicsById.get(topicId)?.partitions[partition]
+    if (replica?.following === undefined || state === undefined) return undefined
+    const isCurrent = state.leaderEpoch === replica.following.leaderEpoch
+    return isCurrent && state.isr.includes(this.#options.nodeId) ? replica : undefined
   }
 
   #get(topicId: TopicId, partition: number): Replica {

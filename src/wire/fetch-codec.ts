@@ -1,6 +1,7 @@
 /**
  * The fetch call between nodes. Request:
- *   isolation u8 | max bytes u32 | wait u32, ms | count u32 | positions
+ *   flags u8 | max bytes u32 | wait u32, ms | count u32 | positions
+ *   flags: 1 committed records only, 2 from in-sync followers too
  *   position: topic id 16 | partition i32 | offset i64 | last epoch i32, -1 none
  * Answer:
  *   count u32 | heads | batches, in the order of their heads
@@ -16,13 +17,13 @@ const REQUEST_HEAD_BYTES = 1 + 4 + 4 + 4
 const POSITION_BYTES = TOPIC_ID_BYTES + 4 + 8 + 4
 const KEY_BYTES = TOPIC_ID_BYTES + 4 + 1
 const FETCHED_BYTES = 8 + 8 + 8 + 4
-const UNCOMMITTED = 0
 const COMMITTED = 1
+const FROM_FOLLOWER = 2
 
 export function encodeFetchRequest(request: FetchRequest): Uint8Array[] {
-  const { positions, maxBytes, waitMs, isolation } = request
+  const { positions, maxBytes, waitMs, isolation, fromFollower = false } = request
   const writer = new MessageWriter(REQUEST_HEAD_BYTES + positions.length * POSITION_BYTES)
-  writer.byte(isolation === 'committed' ? COMMITTED : UNCOMMITTED)
+  writer.byte((isolation === 'committed' ? COMMITTED : 0) | (fromFollower ? FROM_FOLLOWER : 0))
   writer.int32(maxBytes)
   writer.int32(waitMs)
   writer.int32(positions.length)
@@ -38,8 +39,8 @@ export function encodeFetchRequest(request: FetchRequest): Uint8Array[] {
 /** @throws MalformedMessage */
 export function decodeFetchRequest(body: Uint8Array): FetchRequest {
   const reader = new MessageReader(body)
-  const isolation = reader.byte()
-  if (isolation > COMMITTED) throw new MalformedMessage('the isolation is not known')
+  const flags = reader.byte()
+  if (flags > (COMMITTED | FROM_FOLLOWER)) throw new MalformedMessage('a flag is not known')
   const maxBytes = reader.uint32()
   const waitMs = reader.uint32()
   const count = reader.count(POSITION_BYTES)
@@ -55,7 +56,8 @@ export function decodeFetchRequest(body: Uint8Array): FetchRequest {
     positions,
     maxBytes,
     waitMs,
-    isolation: isolation === COMMITTED ? 'committed' : 'uncommitted',
+    isolation: (flags & COMMITTED) === 0 ? 'uncommitted' : 'committed',
+    fromFollower: (flags & FROM_FOLLOWER) !== 0,
   }
 }
 

@@ -54,6 +54,11 @@ export interface FetchRequest {
   /** How long to wait for the first data, 0 for not at all. */
   readonly waitMs: number
   readonly isolation: Isolation
+  /**
+   * In-sync followers may answer: with records below their own high watermark, with nothing where they
+   * have none yet, and with `partition-unavailable` for what only a leader can tell.
+   */
+  readonly fromFollower?: boolean
 }
 
 export interface Fetched {

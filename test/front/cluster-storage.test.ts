@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { nullLogger } from '../../src/env/logger.ts'
+import { nullMetrics } from '../../src/env/metrics.ts'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
 import type { Transport } from '../../src/env/transport.ts'
 import { TransportError } from '../../src/env/transport.ts'
@@ -29,7 +30,7 @@ function setUp() {
     signal.addEventListener('abort', () => reject(new TransportError('aborted', true)))
     return promise
   }
-  const deps = { clock, logger: nullLogger }
+  const deps = { clock, logger: nullLogger, metrics: nullMetrics }
   const random = new SeededRandom(1)
   const client = new InternalClient({
     ...deps,

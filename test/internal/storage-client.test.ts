@@ -208,7 +208,7 @@ describe('fetch', () => {
     ]
     const fetched = client.fetch(fetchRequest, soon())
     const script = await storage.fetches.next()
-    expect(script.request).toEqual(fetchRequest)
+    expect(script.request).toEqual({ ...fetchRequest, fromFollower: false })
     script.answer(results)
     const plain = (await fetched).map((it) =>
       it.ok ? { ...it, batches: it.batches.map((batch) => Uint8Array.from(batch)) } : it,

@@ -62,5 +62,6 @@ export interface FrontUnderTest {
 
 export interface ClusterCode {
   startStorage(world: StorageWorld): Promise<StorageUnderTest>
-  startFront(world: ProcessWorld, seeds: readonly string[]): Promise<FrontUnderTest>
+  /** `rack`: whose replicas it reads first; empty for leaders only. */
+  startFront(world: ProcessWorld, seeds: readonly string[], rack: string): Promise<FrontUnderTest>
 }

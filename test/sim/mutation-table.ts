@@ -254,4 +254,11 @@ export const MUTATIONS: readonly Mutation[] = [
     find: 'await file.file.write([bytes], offset)',
     replace: 'await file.file.write([bytes], offset).catch(() => undefined)',
   },
+  {
+    name: 'that there is nothing is taken from a follower',
+    file: 'src/front/cluster-fetch.ts',
+    find: 'if (answers.length > 0) return answers\n    const leaders',
+    replace: 'if (answers.length >= 0) return answers\n    const leaders',
+    scenario: 'reads-near-a-lagging-follower',
+  },
 ]

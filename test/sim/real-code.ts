@@ -54,8 +54,12 @@ async function startStorage(world: StorageWorld): Promise<StorageUnderTest> {
   }
 }
 
-async function startFront(world: ProcessWorld, seeds: readonly string[]): Promise<FrontUnderTest> {
-  const options = { seeds, secret: SECRET, autoCreateTopics: false }
+async function startFront(
+  world: ProcessWorld,
+  seeds: readonly string[],
+  rack: string,
+): Promise<FrontUnderTest> {
+  const options = { seeds, rack, secret: SECRET, autoCreateTopics: false }
   const front = await ClusterFront.start(
     options,
     { ...worldOf(world), metrics: nullMetrics },

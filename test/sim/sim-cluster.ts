@@ -12,10 +12,15 @@ import { SimWorld } from './sim-world.ts'
 export interface SimClusterOptions extends Partial<SimWorldOptions> {
   readonly nodes: number
   readonly fronts: number
+  /** Where the fronts are; all but the first beside the node of their number if absent. */
+  readonly frontRack?: string
 }
 
 const LOOK_MS = 100
 const STEP_MS = 50
+/** Each node has its own. */
+export const rackOf = (nodeId: number): string => `rack-${nodeId}`
+
 const NEVER = new AbortController().signal
 
 export class SimCluster {
@@ -27,12 +32,15 @@ export class SimCluster {
   constructor(seed: number, code: ClusterCode, options: SimClusterOptions) {
     const world = new SimWorld(seed, options)
     this.world = world
-    this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(world, code, i + 1))
-    const seeds = this.nodes.map(({ name }) => world.network.urlOf(name))
-    this.fronts = Array.from(
-      { length: options.fronts },
-      (_, i) => new SimFront(world, code, `f${i + 1}`, seeds),
+    this.nodes = Array.from(
+      { length: options.nodes },
+      (_, i) => new SimNode(world, code, i + 1, rackOf(i + 1)),
     )
+    const seeds = this.nodes.map(({ name }) => world.network.urlOf(name))
+    this.fronts = Array.from({ length: options.fronts }, (_, i) => {
+      const rack = options.frontRack ?? (i === 0 ? '' : rackOf(i + 1))
+      return new SimFront(world, code, { name: `f${i + 1}`, rack }, seeds)
+    })
     this.invariants = new Invariants(world, this.nodes)
   }
 

@@ -10,13 +10,20 @@ export class SimFront {
   readonly #world: SimWorld
   readonly #code: ClusterCode
   readonly #seeds: readonly string[]
+  readonly #rack: string
   #process: SimProcess | undefined
   #running: FrontUnderTest | undefined
 
-  constructor(world: SimWorld, code: ClusterCode, name: string, seeds: readonly string[]) {
+  constructor(
+    world: SimWorld,
+    code: ClusterCode,
+    place: { readonly name: string; readonly rack: string },
+    seeds: readonly string[],
+  ) {
     this.#world = world
     this.#code = code
-    this.name = name
+    this.name = place.name
+    this.#rack = place.rack
     this.#seeds = seeds
   }
 
@@ -38,7 +45,7 @@ export class SimFront {
       this.#world.trace.add(this.name, `does not start: ${String(error)}`)
       this.kill()
     }
-    this.#code.startFront(process, this.#seeds).then((running) => {
+    this.#code.startFront(process, this.#seeds, this.#rack).then((running) => {
       if (this.#process !== process) return
       this.#world.trace.add(this.name, 'is up')
       this.#running = running

@@ -65,6 +65,7 @@ export const fetchRequest: fc.Arbitrary<FetchRequest> = fc.record({
   maxBytes: uint32,
   waitMs: uint32,
   isolation: fc.constantFrom('committed' as const, 'uncommitted' as const),
+  fromFollower: fc.boolean(),
 })
 
 export const fetchResults: fc.Arbitrary<FetchResult[]> = fc.array(

@@ -20,6 +20,8 @@ export interface Scenario {
   /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
   readonly topic?: TopicSpec
   readonly load?: Partial<WorkloadOptions>
+  /** Where the front is. */
+  readonly frontRack?: string
   /** What follows is always the same: all is repaired, comes to rest and is compared. */
   play(stage: Stage): Promise<void>
 }
@@ -37,7 +39,8 @@ export async function runScenario(
   code: ClusterCode,
   seed = 1,
 ): Promise<ScenarioResult> {
-  const cluster = new SimCluster(seed, code, { nodes: scenario.nodes ?? 3, fronts: 1 })
+  const { nodes = 3, frontRack = '' } = scenario
+  const cluster = new SimCluster(seed, code, { nodes, fronts: 1, frontRack })
   const { world, invariants } = cluster
   const load = { producers: 0, readers: 1, deleters: 0, thinkMs: 100, ...scenario.load }
   const workload = new Workload(
