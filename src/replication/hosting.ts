@@ -30,6 +30,8 @@ export interface HostingDeps {
 }
 
 const IDLE: Role = { kind: 'idle' }
+/** The leader alone decides what is too old or too much: others remove what it says that it removed. */
+const UNTIL_TOLD = { retentionMs: -1, retentionBytes: -1 }
 
 export class Hosting {
   readonly #deps: HostingDeps
@@ -67,7 +69,10 @@ export class Hosting {
   leave(): void {
     this.#membership = undefined
     this.#seen.clear()
-    for (const replica of this.#replicas.values()) replica.become(IDLE)
+    for (const replica of this.#replicas.values()) {
+      replica.become(IDLE)
+      replica.log.settings = { ...replica.log.settings, ...UNTIL_TOLD }
+    }
   }
 
   follow(image: MetadataImage, created: (log: PartitionLog) => void = () => undefined): void {
@@ -106,8 +111,10 @@ export class Hosting {
       replica = this.#make(topic, partition, created)
       this.#replicas.set(key, replica)
     }
-    this.#configure(replica.log, topic.config)
-    replica.become(this.#roleOf(replica, topic.config, state))
+    const role = this.#roleOf(replica, topic.config, state)
+    this.#configure(replica.log, topic.config, role)
+    this.#trust(replica.log, state)
+    replica.become(role)
   }
 
   #make(topic: TopicImage, partition: number, created: (log: PartitionLog) => void): Replica {
@@ -146,17 +153,21 @@ export class Hosting {
     }
   }
 
-  #configure(log: PartitionLog, config: TopicConfig): void {
-    log.settings = {
-      segmentBytes: config.segmentBytes,
-      segmentMs: config.segmentMs,
-      retentionMs: config.retentionMs,
-      retentionBytes: config.retentionBytes,
-    }
+  #configure(log: PartitionLog, config: TopicConfig, role: Role): void {
+    const { segmentBytes, segmentMs, retentionMs, retentionBytes } = config
+    const retention = role.kind === 'leader' ? { retentionMs, retentionBytes } : UNTIL_TOLD
+    log.settings = { segmentBytes, segmentMs, ...retention }
     if (log.damage !== undefined) return
     this.#deps.storage.appender.setFlush(log, config.flush).catch((error: unknown) => {
       this.#deps.logger.warn({ err: error, log: log.identity }, 'the flush mode did not change')
     })
+  }
+
+  /** One that may have lost records got out of the ISR before it was registered: its leader has let it in again. */
+  #trust(log: PartitionLog, { replicas, isr }: PartitionImage): void {
+    if (!log.lossPossible || replicas.length === 1 || !isr.includes(this.#nodeId)) return
+    log.lossPossible = false
+    this.#deps.storage.checkpoints.note(log)
   }
 
   /** Only an explicit tombstone removes records: that a topic is unknown proves nothing. */

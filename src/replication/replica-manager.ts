@@ -249,7 +249,6 @@ export class ReplicaManager implements StorageService {
       })
     }
     await this.#storage.raiseStart(log, before)
-    replica.startRaised()
     await this.#within(REMOVAL_MS, notRemoved(), (signal) =>
       tenure?.removedEverywhere(before, signal),
     )

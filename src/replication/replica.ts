@@ -64,6 +64,7 @@ export class Replica {
       this.#tenure?.durable(durableEnd)
       this.#notify()
     }
+    log.onStartRaised = () => this.#notify()
     log.onRefused = (endOffset) => {
       this.#tenure?.refuseBeyond(endOffset, refuse('disk-full', 'the disk is full'))
     }
@@ -141,11 +142,6 @@ export class Replica {
     if (committed <= log.highWatermark) return
     log.commitTo(committed)
     this.#committed()
-  }
-
-  /** The start of the log was raised: followers are told without waiting for records. */
-  startRaised(): void {
-    this.#notify()
   }
 
   /** Runs `replace`, which cuts or empties the log, with the role standing still. */

@@ -66,6 +66,8 @@ export class PartitionLog {
   onDurable: (durableEnd: number) => void = () => undefined
   /** Told when records from `endOffset` on were refused after all, for want of space. */
   onRefused: (endOffset: number) => void = () => undefined
+  /** Told when the start has risen. */
+  onStartRaised: () => void = () => undefined
   /** Replaced as a whole by every change. */
   #segments: readonly Segment[]
   #startOffset: number
@@ -334,6 +336,7 @@ export class PartitionLog {
       this.#segments = this.#segments.filter((segment) => !gone.includes(segment))
       this.tail.cutStart(this.#segments[0]?.baseOffset ?? this.#endOffset)
     }
+    this.onStartRaised()
     return gone
   }
 }

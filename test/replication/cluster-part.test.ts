@@ -219,3 +219,37 @@ test('what a follower was told under an earlier epoch it is told again', async (
   await cluster.until('it knows all', () => cluster.log(2).highWatermark === 3)
   expect(cluster.log(2).highWatermark).toBe(3)
 })
+
+test('a follower of a topic that is not synced may be trusted again once it is in sync', async () => {
+  const cluster = await clusterOf([1, 2], { config: { flush: 'os' } })
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  cluster.kill(2)
+  await cluster.until('it is out of sync', () => cluster.state().isr.length === 1)
+  await cluster.start(2)
+  expect(cluster.log(2).lossPossible).toBe(true)
+  await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
+  expect(cluster.log(2).lossPossible).toBe(false)
+  await cluster.clock.run(cluster.node(2).manager.close())
+  cluster.kill(2)
+  await cluster.start(2)
+  expect(cluster.log(2).lossPossible).toBe(false)
+})
+
+test('only the leader removes what is too old or too much', async () => {
+  const config = { segmentBytes: 1000, retentionBytes: 2000, retentionMs: -1 }
+  const cluster = await clusterOf([1, 2], { config }, { retentionIntervalMs: 1_000 })
+  cluster.elect(1)
+  await cluster.node(1).manager.storage.cleaner.close()
+  for (let i = 0; i < 10; i++) await cluster.appended(1, ['x'.repeat(800)])
+  await cluster.untilCopied([1, 2])
+  await cluster.clock.runFor(5_000)
+  expect([cluster.log(1).startOffset, cluster.log(2).startOffset]).toEqual([0, 0])
+  cluster.elect(2)
+  await cluster.until('the new leader removes it', () => cluster.log(2).startOffset > 5)
+  await cluster.until(
+    'so does its follower',
+    () => cluster.log(1).startOffset === cluster.log(2).startOffset,
+  )
+})
