@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { ServiceError } from '../../src/lib/service-error.ts'
 import { ClusterHarness, TOPIC_ID } from './cluster-harness.ts'
 import { NEVER } from './replica-harness.ts'
 
@@ -227,8 +228,10 @@ test('a follower of a topic that is not synced may be trusted again once it is i
   await cluster.untilCopied([1, 2])
   cluster.kill(2)
   await cluster.until('it is out of sync', () => cluster.state().isr.length === 1)
+  cluster.storeFate = () => new ServiceError('metadata-unavailable', 'not now')
   await cluster.start(2)
   expect(cluster.log(2).lossPossible).toBe(true)
+  cluster.storeFate = () => 'done'
   await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
   expect(cluster.log(2).lossPossible).toBe(false)
   await cluster.clock.run(cluster.node(2).manager.close())
