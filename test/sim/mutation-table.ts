@@ -246,7 +246,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'records are promised before they are durable',
     file: 'src/storage/journal.ts',
     find: 'await file.file.write([bytes], offset)',
-    replace: 'void file.file.write([bytes], offset)',
+    replace: 'file.file.write([bytes], offset).catch((error) => this.#fail(error))',
   },
   {
     name: 'a failed sync is taken for a success',

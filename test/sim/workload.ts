@@ -236,6 +236,10 @@ export class Workload {
     }
     const history = this.histories.get(name) as History
     for (const record of recordsOf(result.batches, offset)) history.read({ partition, ...record })
+    if (result.nextOffset > result.highWatermark) {
+      const where = `${result.nextOffset}, committed is ${result.highWatermark}`
+      this.#events.violation(`reader of ${name}/${partition} was given records to ${where}`)
+    }
     const last = result.batches.at(-1)
     if (last === undefined) return
     positions.set(partition, { offset: result.nextOffset, lastEpoch: batchLeaderEpoch(last) })
