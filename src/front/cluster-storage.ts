@@ -17,6 +17,7 @@ import type {
   FetchResult,
   OffsetQuery,
   PartitionOffsets,
+  PartitionPlace,
   Refusal,
   StorageService,
 } from '../wire/internal.ts'
@@ -43,6 +44,8 @@ export interface ClusterStorageOptions {
 
 const DEFAULTS: ClusterStorageOptions = { appendMs: 25_000, patienceMs: 5_000, rack: '' }
 const CALL_MS = 10_000
+/** What is only to be shown is not waited for as long. */
+const DESCRIBE_MS = 3_000
 /** The longest pause before a leader is asked again that was not ready. */
 const RETRY_MS = 100
 
@@ -86,6 +89,34 @@ export class ClusterStorage implements StorageService {
     return this.#ask(topicId, partition, (client, options) =>
       client.offsets(topicId, partition, options),
     )
+  }
+
+  /** One call for each leader. */
+  async offsetsOf(places: readonly PartitionPlace[]): Promise<(PartitionOffsets | undefined)[]> {
+    const found: (PartitionOffsets | undefined)[] = places.map(() => undefined)
+    const groups = new Map<StorageClient, number[]>()
+    for (const [i, { topicId, partition }] of places.entries()) {
+      const client = this.#nodes.leaderOf(topicId, partition)?.client
+      if (client === undefined) continue
+      const group = groups.get(client)
+      if (group === undefined) groups.set(client, [i])
+      else group.push(i)
+    }
+    const { signal } = this.#stop
+    const deadlineMs = this.#deps.clock.monotonicMs() + DESCRIBE_MS
+    await Promise.all(
+      [...groups].map(async ([client, group]) => {
+        const asked = group.map((i) => places[i] as PartitionPlace)
+        // Whoever cannot be asked hides nobody else.
+        const told = await client.offsetsOf(asked, { deadlineMs, signal }).catch(() => [])
+        for (const [at, i] of group.entries()) found[i] = told[at]
+      }),
+    )
+    return found
+  }
+
+  offsetsNow(): undefined {
+    return undefined
   }
 
   deleteRecords(

@@ -9,7 +9,7 @@ import type { PartitionOffsets, StorageService } from '../wire/internal.ts'
 import type { PageTerms, ReadPage } from './read-page.ts'
 
 export interface KnownPagesDeps {
-  readonly storage: Pick<StorageService, 'offsets'>
+  readonly storage: Pick<StorageService, 'offsetsNow'>
   readonly metadata: MetadataView
 }
 
@@ -38,23 +38,13 @@ export class KnownPages {
     if (terms === undefined) return false
     const { topic, partition } = terms
     if (this.#deps.metadata.image.topics.get(topic.name) !== topic) return false
-    const offsets = this.#offsets(topic, partition)
+    const offsets = this.#deps.storage.offsetsNow(topic.id, partition)
     return offsets !== undefined && areMet(terms, offsets)
   }
 
   /** To be asked for before the fetch; -1 if it cannot be told at once. */
   leaderEpoch(topic: TopicImage, partition: number): number {
-    return this.#offsets(topic, partition)?.leaderEpoch ?? -1
-  }
-
-  #offsets(topic: TopicImage, partition: number): PartitionOffsets | undefined {
-    try {
-      const offsets = this.#deps.storage.offsets(topic.id, partition)
-      return offsets instanceof Promise ? undefined : offsets
-    } catch {
-      // The fetch will say why.
-      return undefined
-    }
+    return this.#deps.storage.offsetsNow(topic.id, partition)?.leaderEpoch ?? -1
   }
 }
 

@@ -1,6 +1,4 @@
 /** A topic as clients see it: what the metadata says, and where its logs stand. */
-
-import { ServiceError } from '../lib/service-error.ts'
 import type { PartitionImage, TopicImage } from '../metadata/metadata-image.ts'
 import type { PartitionOffsets, StorageService } from '../wire/internal.ts'
 import type { Topic, TopicPartition, TopicSummary, UncleanElection } from '../wire/topics.ts'
@@ -21,30 +19,36 @@ export function topicSummary({
   }
 }
 
+/** A partition that cannot be asked must not hide the others. */
 export async function topicView(
   topic: TopicImage,
-  storage: Pick<StorageService, 'offsets'>,
+  storage: Pick<StorageService, 'offsetsOf'>,
 ): Promise<Topic> {
-  const partitions: TopicPartition[] = []
-  for (const [partition, state] of topic.partitions.entries()) {
-    const { leader, leaderEpoch, replicas, isr, elr, unclean } = state
-    const offsets = leader === -1 ? undefined : await offsetsOf(topic, partition, storage)
-    partitions.push({
-      partition,
-      leader,
-      leaderEpoch,
-      replicas: [...replicas],
-      isr: [...isr],
-      elr: [...elr],
-      ...(unclean && { unclean: uncleanView(unclean) }),
-      ...(offsets && {
-        earliest: offsets.logStartOffset,
-        tail: offsets.highWatermark,
-        sizeBytes: offsets.sizeBytes,
-      }),
-    })
-  }
+  const places = topic.partitions.map((_, partition) => ({ topicId: topic.id, partition }))
+  const offsets = await storage.offsetsOf(places)
+  const partitions = topic.partitions.map((state, i) => partitionView(i, state, offsets[i]))
   return { ...topicSummary(topic), partitions }
+}
+
+function partitionView(
+  partition: number,
+  { leader, leaderEpoch, replicas, isr, elr, unclean }: PartitionImage,
+  offsets: PartitionOffsets | undefined,
+): TopicPartition {
+  return {
+    partition,
+    leader,
+    leaderEpoch,
+    replicas: [...replicas],
+    isr: [...isr],
+    elr: [...elr],
+    ...(unclean && { unclean: uncleanView(unclean) }),
+    ...(offsets && {
+      earliest: offsets.logStartOffset,
+      tail: offsets.highWatermark,
+      sizeBytes: offsets.sizeBytes,
+    }),
+  }
 }
 
 export function uncleanView({
@@ -52,18 +56,4 @@ export function uncleanView({
   leaderEpoch,
 }: NonNullable<PartitionImage['unclean']>): UncleanElection {
   return { at: new Date(atMs).toISOString(), leaderEpoch }
-}
-
-/** A partition that cannot be asked must not hide the others. */
-async function offsetsOf(
-  topic: TopicImage,
-  partition: number,
-  storage: Pick<StorageService, 'offsets'>,
-): Promise<PartitionOffsets | undefined> {
-  try {
-    return await storage.offsets(topic.id, partition)
-  } catch (error) {
-    if (error instanceof ServiceError) return undefined
-    throw error
-  }
 }

@@ -4,6 +4,7 @@ export const PATHS = {
   fetch: '/i/v1/fetch',
   replicaFetch: '/i/v1/replica-fetch',
   offsets: '/i/v1/offsets',
+  offsetsOf: '/i/v1/offsets-of',
   resolveOffset: '/i/v1/resolve-offset',
   deleteRecords: '/i/v1/delete-records',
   metadata: '/i/v1/metadata',

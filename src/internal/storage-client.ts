@@ -10,6 +10,7 @@ import type {
   FetchResult,
   OffsetQuery,
   PartitionOffsets,
+  PartitionPlace,
   Refusal,
 } from '../wire/internal.ts'
 import { MalformedMessage } from '../wire/message.ts'
@@ -19,6 +20,7 @@ import type { ResolvedOffset } from '../wire/storage-control.ts'
 import {
   decodeLogStart,
   decodeOffsets,
+  decodeOffsetsOf,
   decodeResolvedOffset,
   encodeControl,
 } from '../wire/storage-control.ts'
@@ -78,6 +80,16 @@ export class StorageClient {
 
   offsets(topicId: TopicId, partition: number, options: WaitOptions): Promise<PartitionOffsets> {
     return this.#control(PATHS.offsets, { topicId, partition }, options, decodeOffsets)
+  }
+
+  /** One for each, in order; undefined for those that the node does not lead. */
+  offsetsOf(
+    places: readonly PartitionPlace[],
+    options: WaitOptions,
+  ): Promise<(PartitionOffsets | undefined)[]> {
+    return this.#control(PATHS.offsetsOf, { places }, options, (body) =>
+      decodeOffsetsOf(body, places.length),
+    )
   }
 
   resolveOffset(

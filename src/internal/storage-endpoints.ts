@@ -5,6 +5,7 @@ import type { StorageService } from '../wire/internal.ts'
 import {
   decodeDeleteRecords,
   decodePartitionCall,
+  decodePlaces,
   decodeResolveOffset,
   encodeControl,
 } from '../wire/storage-control.ts'
@@ -22,6 +23,9 @@ export function registerStorageEndpoints(service: InternalService, storage: Stor
   service.register(PATHS.offsets, async ({ body }) => {
     const { topicId, partition } = decodePartitionCall(body)
     return { parts: [encodeControl(await storage.offsets(topicId, partition))] }
+  })
+  service.register(PATHS.offsetsOf, async ({ body }) => {
+    return { parts: [encodeControl({ offsets: await storage.offsetsOf(decodePlaces(body)) })] }
   })
   service.register(PATHS.resolveOffset, async ({ body }) => {
     const { topicId, partition, at } = decodeResolveOffset(body)

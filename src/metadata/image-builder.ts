@@ -21,6 +21,7 @@ import {
   decodeCluster,
   decodeController,
   decodeNode,
+  decodeNodeRegistry,
   decodePartition,
   decodeRemovedTopic,
   decodeTopic,
@@ -95,6 +96,7 @@ export class ImageBuilder {
         draft.setNode(key.nodeId, entry && nodeImage(key.nodeId, entry))
         break
       case 'node-registry':
+        draft.setMember(key.nodeId, entry && { rack: decodeNodeRegistry(entry.value).rack })
         break
       case 'removed-topic':
         draft.setRemovedTopic(key.topicId, entry && decodeRemovedTopic(entry.value).removedAtMs)

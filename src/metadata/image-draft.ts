@@ -1,6 +1,12 @@
 /** The next image in the making: notes what changes, and copies no more than that holds. */
 import type { TopicId, TopicName } from '../core/ids.ts'
-import type { ControllerImage, MetadataImage, NodeImage, TopicImage } from './metadata-image.ts'
+import type {
+  ControllerImage,
+  MemberImage,
+  MetadataImage,
+  NodeImage,
+  TopicImage,
+} from './metadata-image.ts'
 import { SharedMap } from './shared-map.ts'
 
 /** An image as it is built here: its large maps share their memory with those before and after. */
@@ -16,6 +22,7 @@ export const EMPTY_IMAGE: SharedImage = {
   topics: SharedMap.empty(),
   topicsById: SharedMap.empty(),
   nodes: new Map(),
+  members: new Map(),
   controller: undefined,
   removedTopics: SharedMap.empty(),
 }
@@ -27,6 +34,7 @@ export class ImageDraft {
   readonly #topicsById = new Map<TopicId, TopicImage | undefined>()
   readonly #removedTopics = new Map<TopicId, number | undefined>()
   #nodes: Map<number, NodeImage> | undefined
+  #members: Map<number, MemberImage> | undefined
   #clusterId: string
   #controller: ControllerImage | undefined
 
@@ -50,6 +58,12 @@ export class ImageDraft {
     else this.#nodes.set(id, node)
   }
 
+  setMember(id: number, member: MemberImage | undefined): void {
+    this.#members ??= new Map(this.#before.members)
+    if (member === undefined) this.#members.delete(id)
+    else this.#members.set(id, member)
+  }
+
   setRemovedTopic(id: TopicId, removedAtMs: number | undefined): void {
     this.#removedTopics.set(id, removedAtMs)
   }
@@ -63,13 +77,14 @@ export class ImageDraft {
   }
 
   image(version: number): SharedImage {
-    const { topics, topicsById, nodes, removedTopics } = this.#before
+    const { topics, topicsById, nodes, members, removedTopics } = this.#before
     return {
       clusterId: this.#clusterId,
       version,
       topics: this.#topics.size === 0 ? topics : topics.with(this.#topics),
       topicsById: this.#topicsById.size === 0 ? topicsById : topicsById.with(this.#topicsById),
       nodes: this.#nodes ?? nodes,
+      members: this.#members ?? members,
       controller: this.#controller,
       removedTopics:
         this.#removedTopics.size === 0 ? removedTopics : removedTopics.with(this.#removedTopics),

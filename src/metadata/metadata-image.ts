@@ -30,6 +30,10 @@ export interface NodeImage {
   readonly draining: boolean
 }
 
+export interface MemberImage {
+  readonly rack: string
+}
+
 export interface ControllerImage {
   readonly nodeId: number
   /** Create revision of the controller's key: another for every term of office. */
@@ -43,6 +47,8 @@ export interface MetadataImage {
   readonly topics: ReadonlyMap<TopicName, TopicImage>
   readonly topicsById: ReadonlyMap<TopicId, TopicImage>
   readonly nodes: ReadonlyMap<number, NodeImage>
+  /** All that ever were part of the cluster, up or not, as far as they have a data folder of their own. */
+  readonly members: ReadonlyMap<number, MemberImage>
   /** Who elects leaders now; undefined while nobody does. */
   readonly controller: ControllerImage | undefined
   /**

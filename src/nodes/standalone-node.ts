@@ -13,6 +13,7 @@ import { PartitionElections } from '../front/partition-elections.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
 import type { App } from '../http/app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
+import { VERSION } from '../lib/version.ts'
 import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.ts'
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
@@ -129,7 +130,7 @@ async function startMetadata(config: Config, deps: StandaloneDeps, lifecycle: Li
   lifecycle.started(() => store.close())
   await ensureCluster({ ...deps, store })
   const url = `http://${config.host}:${config.port}`
-  await registerOnlyNode(store, NODE_ID, { url, rack: '' })
+  await registerOnlyNode(store, NODE_ID, { url, rack: '', version: VERSION })
   // This store tells of every change: there is nothing to look for.
   const metadata = new MetadataFollower({ ...deps, store }, { relistMs: Number.POSITIVE_INFINITY })
   lifecycle.started(() => metadata.close())

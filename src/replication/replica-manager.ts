@@ -19,6 +19,7 @@ import type {
   FetchResult,
   OffsetQuery,
   PartitionOffsets,
+  PartitionPlace,
   Refusal,
   StorageService,
 } from '../wire/internal.ts'
@@ -226,14 +227,18 @@ export class ReplicaManager implements StorageService {
   }
 
   offsets(topicId: TopicId, partition: number): PartitionOffsets {
-    const { log, leaderEpoch } = this.#get(topicId, partition)
-    return {
-      logStartOffset: log.startOffset,
-      highWatermark: log.highWatermark,
-      logEndOffset: log.endOffset,
-      sizeBytes: log.sizeBytes,
-      leaderEpoch,
-    }
+    return offsetsOf(this.#get(topicId, partition))
+  }
+
+  offsetsOf(partitions: readonly PartitionPlace[]): Promise<(PartitionOffsets | undefined)[]> {
+    return Promise.resolve(
+      partitions.map(({ topicId, partition }) => this.offsetsNow(topicId, partition)),
+    )
+  }
+
+  offsetsNow(topicId: TopicId, partition: number): PartitionOffsets | undefined {
+    const replica = this.#find(topicId, partition)
+    return 'ok' in replica ? undefined : offsetsOf(replica)
   }
 
   async deleteRecords(
@@ -391,6 +396,16 @@ export class ReplicaManager implements StorageService {
 function notRemoved(): ServiceError {
   const detail = 'the records are removed, but a replica that may lead next has not said so yet'
   return new ServiceError('outcome-unknown', detail)
+}
+
+function offsetsOf({ log, leaderEpoch }: Replica): PartitionOffsets {
+  return {
+    logStartOffset: log.startOffset,
+    highWatermark: log.highWatermark,
+    logEndOffset: log.endOffset,
+    sizeBytes: log.sizeBytes,
+    leaderEpoch,
+  }
 }
 
 function unknownOutcome(): ServiceError {

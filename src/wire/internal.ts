@@ -86,6 +86,11 @@ export type OffsetQuery =
   | { readonly timeMs: number }
   | { readonly last: number }
 
+export interface PartitionPlace {
+  readonly topicId: TopicId
+  readonly partition: number
+}
+
 export interface PartitionOffsets {
   readonly logStartOffset: number
   readonly highWatermark: number
@@ -117,6 +122,10 @@ export interface StorageService {
     at: OffsetQuery,
   ): Promise<{ offset: number; lastEpoch: number }>
   offsets(topicId: TopicId, partition: number): PartitionOffsets | Promise<PartitionOffsets>
+  /** Of many partitions at once, in order; undefined for those whose leader cannot be asked. Never rejects. */
+  offsetsOf(partitions: readonly PartitionPlace[]): Promise<(PartitionOffsets | undefined)[]>
+  /** Where that can be told at once, without asking another process; undefined elsewhere. */
+  offsetsNow(topicId: TopicId, partition: number): PartitionOffsets | undefined
   /** Removes records below `before` (at most the high watermark) for good; durable when it resolves. */
   deleteRecords(
     topicId: TopicId,

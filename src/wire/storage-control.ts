@@ -1,13 +1,10 @@
-/** The small calls to a storage node, in JSON: offsets, resolve-offset, delete-records. */
-import type { TopicId } from '../core/ids.ts'
+/** The small calls to a storage node, in JSON: offsets of one or many, resolve-offset, delete-records. */
 import { parseTopicId } from '../core/ids.ts'
-import type { OffsetQuery, PartitionOffsets } from './internal.ts'
+import { LIMITS } from '../core/limits.ts'
+import type { OffsetQuery, PartitionOffsets, PartitionPlace } from './internal.ts'
 import { MalformedMessage } from './message.ts'
 
-export interface PartitionCall {
-  readonly topicId: TopicId
-  readonly partition: number
-}
+export type PartitionCall = PartitionPlace
 
 export interface ResolveOffsetCall extends PartitionCall {
   readonly at: OffsetQuery
@@ -32,6 +29,8 @@ export function encodeControl(
     | ResolveOffsetCall
     | DeleteRecordsCall
     | PartitionOffsets
+    | { readonly places: readonly PartitionPlace[] }
+    | { readonly offsets: readonly (PartitionOffsets | undefined)[] }
     | ResolvedOffset
     | { readonly logStartOffset: number },
 ): Uint8Array {
@@ -52,8 +51,22 @@ export function decodeDeleteRecords(body: Uint8Array): DeleteRecordsCall {
   return { ...partitionOf(members), before: integer(members, 'before', 0) }
 }
 
+export function decodePlaces(body: Uint8Array): PartitionPlace[] {
+  return list(parse(body), 'places').map((place) => partitionOf(asMembers(place)))
+}
+
+/** What cannot be told is null on the way. */
+export function decodeOffsetsOf(body: Uint8Array, count: number): (PartitionOffsets | undefined)[] {
+  const offsets = list(parse(body), 'offsets')
+  if (offsets.length !== count) throw new MalformedMessage('offsets are not as many as places')
+  return offsets.map((one) => (one === null ? undefined : offsetsOf(asMembers(one))))
+}
+
 export function decodeOffsets(body: Uint8Array): PartitionOffsets {
-  const members = parse(body)
+  return offsetsOf(parse(body))
+}
+
+function offsetsOf(members: Members): PartitionOffsets {
   return {
     logStartOffset: integer(members, 'logStartOffset', 0),
     highWatermark: integer(members, 'highWatermark', 0),
@@ -98,6 +111,12 @@ function parse(body: Uint8Array): Members {
 function asMembers(value: unknown): Members {
   if (typeof value === 'object' && value !== null) return value as Members
   throw new MalformedMessage('the body is not an object')
+}
+
+function list(members: Members, name: string): readonly unknown[] {
+  const value = members[name]
+  if (Array.isArray(value) && value.length <= LIMITS.partitionsPerTopic) return value
+  throw new MalformedMessage(`${name} is not a list in bounds`)
 }
 
 function integer(members: Members, name: string, min: number): number {

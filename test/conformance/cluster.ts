@@ -5,7 +5,8 @@ import type { Api } from './api.ts'
 
 interface Cluster {
   readonly clusterId: string
-  readonly nodes: readonly { readonly id: number }[]
+  readonly nodes: readonly { readonly id: number; readonly state: string }[]
+  readonly goneNodes: readonly { readonly id: number }[]
 }
 
 export function describeCluster(api: Api): void {
@@ -13,13 +14,17 @@ export function describeCluster(api: Api): void {
     it('names itself and its nodes, each of which can be asked for', async () => {
       const answer = await api.call('GET', '/v1/cluster')
       expect(answer.status, answer.text).toBe(200)
-      const { clusterId, nodes } = answer.json<Cluster>()
+      const { clusterId, nodes, goneNodes } = answer.json<Cluster>()
       expect(clusterId).toMatch(/\S/)
       expect(nodes.length).toBeGreaterThanOrEqual(1)
+      for (const { id } of goneNodes) {
+        api.expectProblem(await api.call('GET', `/v1/nodes/${id}`), 'node-not-found')
+      }
       for (const node of nodes) {
         const described = await api.call('GET', `/v1/nodes/${node.id}`)
         expect(described.status, described.text).toBe(200)
         expect(described.json()).toMatchObject({ id: node.id })
+        expect(['up', 'draining']).toContain(node.state)
       }
     })
 

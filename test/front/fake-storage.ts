@@ -20,6 +20,7 @@ import type {
   FetchResult,
   OffsetQuery,
   PartitionOffsets,
+  PartitionPlace,
   Refusal,
   StorageService,
 } from '../../src/wire/internal.ts'
@@ -158,6 +159,18 @@ export class FakeStorage implements StorageService {
       logEndOffset: log.end,
       sizeBytes: log.batches.reduce((sum, batch) => sum + batch.length, 0),
       leaderEpoch: log.epoch,
+    }
+  }
+
+  async offsetsOf(places: readonly PartitionPlace[]) {
+    return places.map(({ topicId, partition }) => this.offsetsNow(topicId, partition))
+  }
+
+  offsetsNow(topicId: TopicId, partition: number): PartitionOffsets | undefined {
+    try {
+      return this.offsets(topicId, partition)
+    } catch {
+      return undefined
     }
   }
 

@@ -59,6 +59,7 @@ function imageOf(topics: readonly TopicImage[], version: number): MetadataImage 
     topicsById: new Map(topics.map((topic) => [topic.id, topic])),
     nodes: new Map([[1, { id: 1, url: '', rack: '', incarnation: 1, draining: false }]]),
     controller: undefined,
+    members: new Map(),
     removedTopics: new Map(),
   }
 }

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { App } from '../../src/http/app.ts'
 import { clusterRoutes } from '../../src/http/public/cluster-routes.ts'
-import { nodeKey } from '../../src/metadata/metadata-keys.ts'
+import { nodeKey, nodeRegistryKey } from '../../src/metadata/metadata-keys.ts'
 import { encodeRecord } from '../../src/metadata/metadata-records.ts'
 import { makeFollowedStore } from '../metadata/temp-store.ts'
 import { NEVER, partitionPuts, topicId, topicPut } from '../metadata/topic-fixtures.ts'
 import { testApp } from './test-app.ts'
+
+const registry = { directoryId: 'd', rack: 'there', createdAtMs: 0 }
 
 describe('cluster routes', () => {
   let base: Awaited<ReturnType<typeof makeFollowedStore>>
@@ -16,7 +18,11 @@ describe('cluster routes', () => {
     const { revision } = await base.store.transact({
       compare: [],
       put: [
-        { key: nodeKey(11), value: encodeRecord({ url: 'http://b', rack: 'there' }) },
+        {
+          key: nodeKey(11),
+          value: encodeRecord({ url: 'http://b', rack: 'there', version: '1.2.4', draining: true }),
+        },
+        ...[11, 12].map((id) => ({ key: nodeRegistryKey(id), value: encodeRecord(registry) })),
         ...partitionPuts(topicId(1), 3),
         topicPut('a', topicId(1), 3),
       ],
@@ -50,9 +56,24 @@ describe('cluster routes', () => {
           url: 'http://127.0.0.1:8080',
           rack: 'here',
           incarnation: image.nodes.get(0)?.incarnation,
+          state: 'up',
+          isController: true,
+          leaderCount: 3,
+          replicaCount: 3,
         },
-        { id: 11, url: 'http://b', rack: 'there', incarnation: image.version },
+        {
+          id: 11,
+          url: 'http://b',
+          rack: 'there',
+          incarnation: image.version,
+          state: 'draining',
+          version: '1.2.4',
+          isController: false,
+          leaderCount: 0,
+          replicaCount: 0,
+        },
       ],
+      goneNodes: [{ id: 12, rack: 'there', replicaCount: 0 }],
       topicCount: 1,
       partitionCount: 3,
     })
@@ -77,7 +98,11 @@ describe('cluster routes', () => {
   test('no such node', async () => {
     expect(await get('/v1/nodes/1')).toMatchObject({
       status: 404,
-      body: { code: 'node-not-found' },
+      body: { code: 'node-not-found', detail: 'there is no node 1' },
+    })
+    expect(await get('/v1/nodes/12')).toMatchObject({
+      status: 404,
+      body: { code: 'node-not-found', detail: 'node 12 is not up' },
     })
     expect(await get('/v1/nodes/x')).toMatchObject({
       status: 400,

@@ -5,8 +5,7 @@ import { defaultTopicConfig } from '../../src/core/topic.ts'
 import { TopicAdmin } from '../../src/front/topic-admin.ts'
 import type { App } from '../../src/http/app.ts'
 import { topicsRoutes } from '../../src/http/public/topics-routes.ts'
-import { ServiceError } from '../../src/lib/service-error.ts'
-import type { PartitionOffsets } from '../../src/wire/internal.ts'
+import type { PartitionOffsets, PartitionPlace } from '../../src/wire/internal.ts'
 import { makeFollowedStore } from '../metadata/temp-store.ts'
 import { testApp } from './test-app.ts'
 
@@ -22,7 +21,7 @@ describe('topics routes', () => {
     asked = []
     app = testApp()
     const topics = new TopicAdmin({ ...base, view: base.follower }, { autoCreateTopics: true })
-    topicsRoutes(app, { topics, storage: { offsets } })
+    topicsRoutes(app, { topics, storage: { offsetsOf } })
     await app.ready()
   })
   afterEach(async () => {
@@ -31,22 +30,18 @@ describe('topics routes', () => {
   })
 
   /** Each partition's numbers differ, so that none can stand for another. */
-  function offsets(
-    topicId: string,
-    partition: number,
-  ): PartitionOffsets | Promise<PartitionOffsets> {
-    asked.push(topicId)
-    if (partition === damaged) {
-      return Promise.reject(new ServiceError('partition-damaged', 'unreadable'))
-    }
-    const numbers = {
-      logStartOffset: partition,
-      highWatermark: partition + 10,
-      logEndOffset: partition + 20,
-      sizeBytes: partition + 1000,
-      leaderEpoch: 0,
-    }
-    return partition % 2 === 0 ? numbers : Promise.resolve(numbers)
+  async function offsetsOf(places: readonly PartitionPlace[]) {
+    return places.map(({ topicId, partition }): PartitionOffsets | undefined => {
+      asked.push(topicId)
+      if (partition === damaged) return undefined
+      return {
+        logStartOffset: partition,
+        highWatermark: partition + 10,
+        logEndOffset: partition + 20,
+        sizeBytes: partition + 1000,
+        leaderEpoch: 0,
+      }
+    })
   }
 
   async function call(method: 'GET' | 'PUT' | 'PATCH' | 'DELETE', path: string, payload?: object) {

@@ -5,6 +5,7 @@ import type {
   FetchRequest,
   FetchResult,
   PartitionOffsets,
+  PartitionPlace,
   Refusal,
   StorageService,
 } from '../../src/wire/internal.ts'
@@ -55,6 +56,20 @@ export class ScriptedStorage implements StorageService {
 
   async offsets(...call: unknown[]): Promise<PartitionOffsets> {
     return this.#answer(call, this.offsetsAnswer)
+  }
+
+  async offsetsOf(places: readonly PartitionPlace[]): Promise<(PartitionOffsets | undefined)[]> {
+    this.calls.push(places)
+    const { offsetsAnswer } = this
+    return places.map(({ partition }) =>
+      offsetsAnswer instanceof Error || partition % 2 === 1
+        ? undefined
+        : { ...offsetsAnswer, logStartOffset: partition },
+    )
+  }
+
+  offsetsNow(): undefined {
+    return undefined
   }
 
   async resolveOffset(...call: unknown[]): Promise<{ offset: number; lastEpoch: number }> {

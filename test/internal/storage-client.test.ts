@@ -253,16 +253,17 @@ describe('small calls', () => {
     storage.resolveAnswer = { offset: 6, lastEpoch: -1 }
     storage.deleteAnswer = { logStartOffset: 4 }
     expect(await client.offsets(TOPIC, 1, soon())).toEqual(storage.offsetsAnswer)
+    const places = [0, 1].map((partition) => ({ topicId: TOPIC, partition }))
+    expect(await client.offsetsOf(places, soon())).toEqual([
+      { ...storage.offsetsAnswer, logStartOffset: 0 },
+      undefined,
+    ])
     expect(await client.resolveOffset(TOPIC, 2, { timeMs: 77 }, soon())).toEqual({
       offset: 6,
       lastEpoch: -1,
     })
     expect(await client.deleteRecords(TOPIC, 3, 4, soon())).toEqual({ logStartOffset: 4 })
-    expect(storage.calls).toEqual([
-      [TOPIC, 1],
-      [TOPIC, 2, { timeMs: 77 }],
-      [TOPIC, 3, 4],
-    ])
+    expect(storage.calls).toEqual([[TOPIC, 1], places, [TOPIC, 2, { timeMs: 77 }], [TOPIC, 3, 4]])
   })
 
   test('fail as the node says', async () => {

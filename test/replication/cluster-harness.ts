@@ -114,6 +114,7 @@ export class ClusterHarness {
       topicsById: new Map(),
       nodes: new Map(),
       controller: undefined,
+      members: new Map(),
       removedTopics: new Map(),
     }
     this.#image = withTopic(none, {

@@ -37,6 +37,7 @@ export class TestMetadata implements MetadataView {
     topicsById: new Map(),
     nodes: new Map(),
     controller: undefined,
+    members: new Map(),
     removedTopics: new Map(),
   }
   readonly #listeners = new Set<(image: MetadataImage) => void>()

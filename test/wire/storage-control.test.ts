@@ -1,11 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { TopicId } from '../../src/core/ids.ts'
 import { MalformedMessage } from '../../src/wire/message.ts'
 import {
   decodeDeleteRecords,
   decodeLogStart,
   decodeOffsets,
+  decodeOffsetsOf,
   decodePartitionCall,
+  decodePlaces,
   decodeResolvedOffset,
   decodeResolveOffset,
   encodeControl,
@@ -13,6 +16,8 @@ import {
 import { topicId } from './node-messages.ts'
 
 const decoders = {
+  decodeOffsetsOf: (body: Uint8Array) => decodeOffsetsOf(body, 1),
+  decodePlaces,
   decodeDeleteRecords,
   decodeLogStart,
   decodeOffsets,
@@ -49,6 +54,11 @@ test('calls and answers come back as they were', () => {
     leaderEpoch: 3,
   }
   expect(decodeOffsets(encodeControl(offsets))).toEqual(offsets)
+  const many = { offsets: [offsets, undefined] }
+  expect(decodeOffsetsOf(encodeControl(many), 2)).toEqual(many.offsets)
+  expect(() => decodeOffsetsOf(encodeControl(many), 3)).toThrow(MalformedMessage)
+  const places = [{ topicId: 'ab'.repeat(16) as TopicId, partition: 4 }]
+  expect(decodePlaces(encodeControl({ places }))).toEqual(places)
 })
 
 test('what is no message is refused', () => {

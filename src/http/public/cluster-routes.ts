@@ -1,7 +1,7 @@
 /** The cluster and its nodes, as the metadata of the node that answers has them. */
 import { ServiceError } from '../../lib/service-error.ts'
 import type { MetadataImage, MetadataView, NodeImage } from '../../metadata/metadata-image.ts'
-import { Cluster, ClusterNode, Node, NodeParams } from '../../wire/cluster.ts'
+import { Cluster, ClusterNode, GoneNode, Node, NodeParams } from '../../wire/cluster.ts'
 import { Problem } from '../../wire/problem.ts'
 import { ref } from '../../wire/schema.ts'
 import type { App } from '../app.ts'
@@ -18,7 +18,7 @@ const TAGS = ['cluster']
 const problem = { default: ref(Problem) }
 
 export function clusterRoutes(app: App, deps: ClusterRoutesDeps): void {
-  registerSchemas(app, ClusterNode, Cluster, Node)
+  registerSchemas(app, ClusterNode, GoneNode, Cluster, Node)
   app.get(
     '/v1/cluster',
     {
@@ -48,14 +48,19 @@ export function clusterRoutes(app: App, deps: ClusterRoutesDeps): void {
 
 function clusterView({ metadata, controller, softwareVersion }: ClusterRoutesDeps): Cluster {
   const { image } = metadata
-  let partitionCount = 0
-  for (const topic of image.topics.values()) partitionCount += topic.partitions.length
+  const { partitionCount, shares } = survey(image)
+  const gone = [...image.members].filter(([id]) => !image.nodes.has(id))
   return {
     clusterId: image.clusterId,
     softwareVersion,
     metadataVersion: image.version,
     controller: controller(),
-    nodes: [...image.nodes.values()].sort((a, b) => a.id - b.id).map(nodeMembers),
+    nodes: [...image.nodes.values()]
+      .sort((a, b) => a.id - b.id)
+      .map((node) => nodeMembers(node, controller(), shares)),
+    goneNodes: gone
+      .sort(([a], [b]) => a - b)
+      .map(([id, { rack }]) => ({ id, rack, replicaCount: shares.get(id)?.replicaCount ?? 0 })),
     topicCount: image.topics.size,
     partitionCount,
   }
@@ -64,21 +69,45 @@ function clusterView({ metadata, controller, softwareVersion }: ClusterRoutesDep
 function nodeView({ metadata, controller }: ClusterRoutesDeps, id: number): Node {
   const { image } = metadata
   const node = image.nodes.get(id)
-  if (node === undefined) throw new ServiceError('node-not-found', `no node ${id} is up`)
-  return { ...nodeMembers(node), isController: controller() === id, ...partitionsOf(image, id) }
+  if (node !== undefined) return nodeMembers(node, controller(), survey(image).shares)
+  const detail = image.members.has(id) ? `node ${id} is not up` : `there is no node ${id}`
+  throw new ServiceError('node-not-found', detail)
 }
 
-function nodeMembers({ id, url, rack, incarnation }: NodeImage): ClusterNode {
-  return { id, url, rack, incarnation }
+function nodeMembers(node: NodeImage, controller: number, shares: Shares): ClusterNode {
+  const { id, url, rack, incarnation, draining, version } = node
+  return {
+    id,
+    url,
+    rack,
+    incarnation,
+    state: draining ? 'draining' : 'up',
+    ...(version !== undefined && { version }),
+    isController: controller === id,
+    ...(shares.get(id) ?? { leaderCount: 0, replicaCount: 0 }),
+  }
 }
 
-function partitionsOf(image: MetadataImage, id: number) {
-  let [leaderCount, replicaCount] = [0, 0]
+/** What each node leads and holds. */
+type Shares = ReadonlyMap<number, { readonly leaderCount: number; readonly replicaCount: number }>
+
+function survey(image: MetadataImage): { partitionCount: number; shares: Shares } {
+  const shares = new Map<number, { leaderCount: number; replicaCount: number }>()
+  const shareOf = (id: number) => {
+    let share = shares.get(id)
+    if (share === undefined) {
+      share = { leaderCount: 0, replicaCount: 0 }
+      shares.set(id, share)
+    }
+    return share
+  }
+  let partitionCount = 0
   for (const topic of image.topics.values()) {
+    partitionCount += topic.partitions.length
     for (const { leader, replicas } of topic.partitions) {
-      if (leader === id) leaderCount++
-      if (replicas.includes(id)) replicaCount++
+      if (leader !== -1) shareOf(leader).leaderCount++
+      for (const id of replicas) shareOf(id).replicaCount++
     }
   }
-  return { leaderCount, replicaCount }
+  return { partitionCount, shares }
 }

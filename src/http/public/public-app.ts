@@ -26,7 +26,7 @@ export interface PublicAppDeps extends AppDeps {
   readonly front: Front
   readonly topics: TopicAdmin
   readonly elections: PartitionElections
-  readonly storage: Pick<StorageService, 'offsets'>
+  readonly storage: Pick<StorageService, 'offsetsOf'>
   readonly metadata: MetadataView
   /** Id of the node that now is the controller, -1 for none. */
   readonly controller: () => number

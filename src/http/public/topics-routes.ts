@@ -25,7 +25,7 @@ import { registerSchemas } from '../route-rules.ts'
 
 export interface TopicsRoutesDeps {
   readonly topics: TopicAdmin
-  readonly storage: Pick<StorageService, 'offsets'>
+  readonly storage: Pick<StorageService, 'offsetsOf'>
 }
 
 const TAGS = ['topics']
