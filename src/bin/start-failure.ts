@@ -2,7 +2,11 @@
 import type { Configs, Role } from '../config.ts'
 
 /** Errors whose message is meant for whoever starts the program. */
-const SAID_IN_WORDS: ReadonlySet<string> = new Set(['DataDirectoryError', 'StoreRefusedError'])
+const SAID_IN_WORDS: ReadonlySet<string> = new Set([
+  'DataDirectoryError',
+  'StoreRefusedError',
+  'PeerDisagreesError',
+])
 const METADATA_WAY_OUT =
   'restore it from a backup, or see `curlew repair` and its flag --rebuild-metadata'
 

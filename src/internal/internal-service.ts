@@ -116,6 +116,10 @@ export class InternalService implements CallReceiver {
 
   #admit({ path, headers }: IncomingCall): Admitted {
     const { identity, signature, clock } = this.#deps
+    // Whoever does not even claim to know the secret learns nothing of this node.
+    if (headers[HEADERS.auth] === undefined) {
+      throw new InternalRefusal('bad-signature', 'The call is not signed.')
+    }
     if (this.#draining) throw new ServiceError('draining', 'the node is shutting down')
     const protocol = headers[HEADERS.protocol]
     if (protocol !== PROTOCOL_VERSION) {

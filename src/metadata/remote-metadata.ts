@@ -80,7 +80,7 @@ export class RemoteMetadata implements LeaselessStore {
     const stop = AbortSignal.any([signal, this.#stop.signal])
     let after = fromRevision - 1
     while (!stop.aborted) {
-      const answer = await this.#ask(after, WAIT_MS, stop)
+      const answer = await this.#askAny(after, stop)
       if ('entries' in answer) throw new CompactedError('the node keeps no changes so old')
       // A node that is cut off from the store knows of nothing new for ever: others are heard too.
       if (answer.changes.length === 0) this.#turn++
@@ -98,6 +98,17 @@ export class RemoteMetadata implements LeaselessStore {
 
   async close(): Promise<void> {
     this.#stop.abort()
+  }
+
+  /** The next node at once when one does not answer, as one that stops: leaders move just then. */
+  async #askAny(after: number, signal: AbortSignal): Promise<FeedAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#ask(after, WAIT_MS, signal)
+      } catch (error) {
+        if (signal.aborted || attempt >= this.#deps.nodes().length) throw error
+      }
+    }
   }
 
   async #ask(after: number, waitMs: number, signal: AbortSignal): Promise<FeedAnswer> {

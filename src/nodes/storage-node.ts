@@ -25,6 +25,7 @@ import { registerMetadataEndpoints } from '../metadata/metadata-endpoints.ts'
 import { MetadataFeed } from '../metadata/metadata-feed.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { checkPeers } from '../metadata/peer-agreement.ts'
 import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
 import { Controller } from '../replication/controller.ts'
 import type { NodeSession } from '../replication/node-session.ts'
@@ -70,6 +71,9 @@ export interface StorageNodeOptions {
 }
 
 const LEASE_TTL_MS = 10_000
+/** What appends may take to commit before leaderships are handed over all the same. */
+const SETTLE_MS = 2_000
+const FAREWELL_MS = 300
 /** Beyond the time that a leader may wait for records. */
 const FETCH_SLACK_MS = 5_000
 
@@ -136,14 +140,28 @@ export class StorageNode {
   async drain(signal: AbortSignal): Promise<void> {
     this.#lifecycle.isDraining = true
     await this.#controller?.stop()
-    await this.#registration?.resign(signal).catch(() => undefined)
+    await this.#registration
+      ?.resign(signal, () => this.#settleAppends(signal))
+      .catch(() => undefined)
     this.#service.drain()
+    // Fronts hear who leads now; what they still send is refused, where a closed port would cut it off.
+    await this.#deps.clock.sleep(FAREWELL_MS, signal).catch(() => undefined)
   }
 
   async stop(): Promise<void> {
     this.#lifecycle.isDraining = true
     this.#stop.abort()
     await this.#lifecycle.stop()
+  }
+
+  async #settleAppends(signal: AbortSignal): Promise<void> {
+    const late = new AbortController()
+    const timer = this.#deps.clock.timer(SETTLE_MS, () => late.abort())
+    try {
+      await this.#manager?.settleAppends(AbortSignal.any([signal, late.signal]))
+    } finally {
+      timer.cancel()
+    }
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -154,6 +172,7 @@ export class StorageNode {
     await untilStoreAnswers(() => ensureCluster(deps), patience, signal)
     await untilStoreAnswers(() => this.#metadata.start(), patience, signal)
     this.#lifecycle.started(() => this.#metadata.close())
+    await checkPeers({ clock, client: this.#client }, this.#metadata.image, nodeId, signal)
     const lastIncarnation = await readLastRegistration(fileSystem, dataDirectory)
     const manager = await this.#openStorage()
     measureStorage(deps.metrics, manager, this.#metadata)

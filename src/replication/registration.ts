@@ -107,12 +107,19 @@ export class NodeRegistration {
     return this.#isActive && this.#registered?.held.isFresh(nowMs) === true
   }
 
-  /** Hands leaderships to other nodes before this one stops; what nobody can take stays until it has. */
-  async resign(signal: AbortSignal): Promise<Handover> {
+  /**
+   * Hands leaderships to other nodes before this one stops; what nobody can take stays until it has.
+   * `settle` brings what is under way to its end, once the store is there to hand over with and while
+   * it is certain who leads: as soon as the node is marked, others take over.
+   */
+  async resign(
+    signal: AbortSignal,
+    settle: () => Promise<void> = async () => undefined,
+  ): Promise<Handover> {
     const session = this.session
     if (session === undefined) return { moved: 0, kept: 0 }
     const { nodeId } = this.#options
-    await this.#markDraining(session, signal).catch((error: unknown) => {
+    await this.#markDraining(session, settle, signal).catch((error: unknown) => {
       this.#deps.logger.warn({ error }, 'the node could not be marked as about to stop')
     })
     return await handOverLeaders(this.#deps, { nodeId, incarnation: session.incarnation }, signal)
@@ -202,11 +209,16 @@ export class NodeRegistration {
     return true
   }
 
-  async #markDraining({ incarnation, leaseId }: NodeSession, signal: AbortSignal): Promise<void> {
+  async #markDraining(
+    { incarnation, leaseId }: NodeSession,
+    settle: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store } = this.#deps
     const key = nodeKey(this.#options.nodeId)
     const entry = await unlessAborted(store.get(key), signal)
     if (entry?.createRevision !== incarnation) return
+    await settle()
     const value = encodeRecord({ ...decodeNode(entry.value), draining: true })
     const marking = store.transact({
       compare: [{ key, target: 'createRevision', equals: incarnation }],

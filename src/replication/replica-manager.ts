@@ -5,6 +5,7 @@
 import type { TopicId } from '../core/ids.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { LogManager } from '../storage/log-manager.ts'
@@ -69,7 +70,11 @@ export class ReplicaManager implements StorageService {
   readonly #hosting: Hosting
   readonly #fetch: ReplicaFetch
   readonly #closing = new AbortController()
+  readonly #whenSettled = Promise.withResolvers<void>()
   #part: ClusterPart | undefined
+  /** Appends that are not answered. */
+  #underWay = 0
+  #isHandingOver: boolean = false
   #unsubscribe: () => void = () => undefined
 
   private constructor(
@@ -192,13 +197,24 @@ export class ReplicaManager implements StorageService {
     let waiting = requests.length
     const answers = requests.map((request) => {
       const { promise, settle } = call.open()
-      this.#append(request, settle, () => {
+      this.#underWay++
+      this.#append(request, this.#counted(settle), () => {
         if (--waiting === 0) admitted()
       })
       return promise
     })
     call.listen()
     return answers
+  }
+
+  /**
+   * Takes no more appends, so that leaderships can be handed over without leaving a producer in doubt.
+   * Resolves when all that were taken are answered, or when the signal aborts.
+   */
+  async settleAppends(signal: AbortSignal): Promise<void> {
+    this.#isHandingOver = true
+    if (this.#underWay === 0) return
+    await unlessAborted(this.#whenSettled.promise, signal).catch(() => undefined)
   }
 
   fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
@@ -305,8 +321,9 @@ export class ReplicaManager implements StorageService {
     settle: (result: AppendResult) => void,
     admitted: () => void,
   ): void {
-    if (this.#storage.diskIsFull) {
-      settle(refuse('disk-full', 'the disk is full'))
+    const refusal = this.#refusal()
+    if (refusal !== undefined) {
+      settle(refusal)
       admitted()
       return
     }
@@ -325,6 +342,19 @@ export class ReplicaManager implements StorageService {
       }
       admitted()
     })
+  }
+
+  #refusal(): Refusal | undefined {
+    if (this.#isHandingOver) return refuse('draining', 'the node hands over what it leads')
+    return this.#storage.diskIsFull ? refuse('disk-full', 'the disk is full') : undefined
+  }
+
+  #counted(settle: (result: AppendResult) => void): (result: AppendResult) => void {
+    return (result) => {
+      this.#underWay--
+      if (this.#isHandingOver && this.#underWay === 0) this.#whenSettled.resolve()
+      settle(result)
+    }
   }
 
   /** The partition, if this node leads it. */

@@ -251,3 +251,31 @@ test('what comes in the very turn in which the journal refuses is not built on w
   }
   expect([refused > 120, taken > 0]).toEqual([true, true])
 })
+
+test('before leaderships are handed over what was taken is answered, and nothing more is taken', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  const taken = append(manager, topicId, ['a'])
+  let isSettled = false
+  const settling = manager.settleAppends(NEVER).then(() => {
+    isSettled = true
+  })
+  expect(await append(manager, topicId, ['b'])).toMatchObject({ code: 'draining', committed: 'no' })
+  expect(isSettled).toBe(false)
+  expect(await taken).toMatchObject({ ok: true, baseOffset: 0 })
+  await settling
+  expect(manager.offsets(topicId, 0).logEndOffset).toBe(1)
+})
+
+test('an append that does not commit holds up a handover no longer than it may', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  const late = new AbortController()
+  const taken = append(manager, topicId, ['a'])
+  const settling = manager.settleAppends(late.signal)
+  late.abort()
+  await settling
+  expect(await taken).toMatchObject({ ok: true })
+})
