@@ -36,6 +36,7 @@ interface Problem {
   readonly code: string
   readonly retryable: boolean
   readonly committed: string
+  readonly detail: string
 }
 
 /** Between a refusal and the next attempt; shorter than clients are told, to ask more often. */
@@ -65,6 +66,8 @@ export class ClusterLoad {
   readonly #partitionOfKey = new Map<string, number>()
   /** How often each code was answered. */
   readonly refusals = new Map<string, number>()
+  /** Why an outcome was unknown, and how often. */
+  readonly doubts = new Map<string, number>()
   #acknowledged = 0
   /** Records that were acknowledged so far, by partition. */
   readonly #written = new Map<number, number>()
@@ -212,7 +215,10 @@ export class ClusterLoad {
     if (!PASSING.has(code) || !retryable) {
       this.#complaints.push(`${who} was refused with ${JSON.stringify(problem)}`)
     }
-    return committed === 'no' ? 'refused' : 'unknown'
+    if (committed === 'no') return 'refused'
+    const why = `${code}: ${problem.detail}`
+    this.doubts.set(why, (this.doubts.get(why) ?? 0) + 1)
+    return 'unknown'
   }
 
   /** Follows by long-polls, and goes on at another front with the cursor of the last one. */

@@ -1,7 +1,9 @@
 /** A whole cluster of real processes for tests: one etcd, storage nodes, fronts, and the links between. */
 import { join } from 'node:path'
+import process from 'node:process'
+import type { ClusterNamespaces } from './cluster-namespaces.ts'
 import { ProxiedNetwork } from './cluster-network.ts'
-import { CurlewProcess } from './curlew-process.ts'
+import { CurlewProcess, ENTRY } from './curlew-process.ts'
 import { EtcdProcess, hasEtcd } from './etcd-process.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
@@ -24,6 +26,8 @@ export interface ClusterOptions {
   readonly random?: SeededRandom
   /** Where a node keeps its data, if not in the cluster's folder. */
   readonly dataDirectory?: (nodeId: number) => string | undefined
+  /** Each node in a network of its own, instead of proxies between them. */
+  readonly namespaces?: ClusterNamespaces
 }
 
 export interface PartitionState {
@@ -74,10 +78,12 @@ export class CurlewCluster {
 
   static async start(options: ClusterOptions): Promise<CurlewCluster> {
     const random = options.random ?? seededRandom(options.label)
+    const { namespaces } = options
     const [etcd, directory] = await Promise.all([
-      EtcdProcess.start(),
+      EtcdProcess.start(namespaces && { host: namespaces.outside }),
       makeTempDirectory(options.label),
     ])
+    if (namespaces !== undefined) namespaces.etcdPort = Number(new URL(etcd.url).port)
     const network = new ProxiedNetwork(random)
     const cluster = new CurlewCluster(etcd, directory, network, options)
     try {
@@ -218,20 +224,24 @@ export class CurlewCluster {
 
   async #place(nodeId: number): Promise<MemberPlace> {
     const [port, opsPort] = [await freePort(), await freePort()]
-    const urls = { node: `http://127.0.0.1:${port}`, etcd: this.etcd.url }
-    const ways = await this.network.join(nodeId, urls)
-    return {
+    const { namespaces, storageArgs, dataDirectory } = this.#options
+    const place = {
       nodeId,
-      host: '127.0.0.1',
       port,
       opsPort,
-      dataDirectory:
-        this.#options.dataDirectory?.(nodeId) ?? join(this.#directory.path, `node-${nodeId}`),
+      dataDirectory: dataDirectory?.(nodeId) ?? join(this.#directory.path, `node-${nodeId}`),
       secret: SECRET,
-      etcd: ways.etcd,
-      advertise: ways.node,
-      args: this.#options.storageArgs ?? [],
+      args: storageArgs ?? [],
     }
+    if (namespaces !== undefined) {
+      const host = namespaces.address(nodeId)
+      const command = [...namespaces.command(nodeId), process.execPath, ENTRY]
+      return { ...place, host, command, etcd: this.etcd.url, advertise: `http://${host}:${port}` }
+    }
+    const host = '127.0.0.1'
+    const urls = { node: `http://${host}:${port}`, etcd: this.etcd.url }
+    const ways = await this.network.join(nodeId, urls)
+    return { ...place, host, etcd: ways.etcd, advertise: ways.node }
   }
 
   #front(index: number): CurlewProcess {

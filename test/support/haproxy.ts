@@ -11,7 +11,10 @@ import { call } from './http-client.ts'
 const EXECUTABLE = '/usr/sbin/haproxy'
 const CONFIGURATION = join(import.meta.dirname, '..', '..', 'deploy', 'haproxy.cfg')
 
-export const hasHaproxy = (): boolean => existsSync(EXECUTABLE)
+/** Why there is no proxy here; undefined when there is one. */
+export function haproxyObstacle(): string | undefined {
+  return existsSync(EXECUTABLE) ? undefined : `there is no ${EXECUTABLE}`
+}
 
 export class Haproxy {
   readonly url: string

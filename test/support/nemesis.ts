@@ -1,6 +1,7 @@
 /** The faults that strike a cluster of three under load; each is over, and its victims are back, when it resolves. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClusterLoad } from './cluster-load.ts'
+import type { ClusterNetwork } from './cluster-network.ts'
 import { blockBoth } from './cluster-network.ts'
 import type { CurlewCluster } from './curlew-cluster.ts'
 import type { SeededRandom } from './seeded-random.ts'
@@ -8,6 +9,7 @@ import type { StorageMember } from './storage-member.ts'
 
 export interface Battle {
   readonly cluster: CurlewCluster
+  readonly network: ClusterNetwork
   readonly load: ClusterLoad
   readonly topic: string
   readonly random: SeededRandom
@@ -41,7 +43,52 @@ function twoOf({ random }: Battle): [number, number] {
   return [one, random.pick([1, 2, 3].filter((id) => id !== one))]
 }
 
+/** Parts that do not reach each other, and are not told. */
+export const PARTINGS: Readonly<Record<string, Strike>> = {
+  'two nodes do not reach each other': async (battle) => {
+    const { network, load } = battle
+    const [one, other] = twoOf(battle)
+    blockBoth(network, one, other)
+    await delay(PAST_LEASE_MS)
+    await load.progress(SOME, `nodes ${one} and ${other} are apart`)
+    network.heal()
+  },
+
+  'one node does not reach another': async (battle) => {
+    const { network, load } = battle
+    const [one, other] = twoOf(battle)
+    network.block(one, other)
+    await delay(PAST_LEASE_MS)
+    await load.progress(SOME, `nothing comes from node ${one} to ${other}`)
+    network.heal()
+  },
+
+  'a leader does not reach etcd': async (battle) => {
+    const { network, load, random } = battle
+    const { nodeId } = await leader(battle)
+    const way = random.pick(['both', 'to', 'from'])
+    if (way !== 'from') network.block(nodeId, 'etcd')
+    if (way !== 'to') network.block('etcd', nodeId)
+    await delay(PAST_LEASE_MS)
+    await load.progress(SOME, `node ${nodeId} does not reach etcd (${way})`)
+    network.heal()
+  },
+
+  'a node is alone': async (battle) => {
+    const { network, load } = battle
+    const { nodeId } = await leader(battle)
+    for (const part of [1, 2, 3, 'etcd', 'fronts'] as const) {
+      if (part !== nodeId) blockBoth(network, nodeId, part)
+    }
+    await delay(PAST_LEASE_MS)
+    await load.progress(SOME, `node ${nodeId} is alone`)
+    network.heal()
+  },
+}
+
 export const STRIKES: Readonly<Record<string, Strike>> = {
+  ...PARTINGS,
+
   'kill -9 of a leader': async (battle) => crash(battle, await leader(battle)),
 
   'kill -9 of a follower': async (battle) => crash(battle, await follower(battle)),
@@ -83,46 +130,6 @@ export const STRIKES: Readonly<Record<string, Strike>> = {
     victim.pause()
     await delay(battle.random.between(100, 1_500))
     victim.resume()
-  },
-
-  'two nodes do not reach each other': async (battle) => {
-    const { cluster, load } = battle
-    const [one, other] = twoOf(battle)
-    blockBoth(cluster.network, one, other)
-    await delay(PAST_LEASE_MS)
-    await load.progress(SOME, `nodes ${one} and ${other} are apart`)
-    cluster.network.heal()
-  },
-
-  'one node does not reach another': async (battle) => {
-    const { cluster, load } = battle
-    const [one, other] = twoOf(battle)
-    cluster.network.block(one, other)
-    await delay(PAST_LEASE_MS)
-    await load.progress(SOME, `nothing comes from node ${one} to ${other}`)
-    cluster.network.heal()
-  },
-
-  'a leader does not reach etcd': async (battle) => {
-    const { cluster, load, random } = battle
-    const { nodeId } = await leader(battle)
-    const way = random.pick(['both', 'to', 'from'])
-    if (way !== 'from') cluster.network.block(nodeId, 'etcd')
-    if (way !== 'to') cluster.network.block('etcd', nodeId)
-    await delay(PAST_LEASE_MS)
-    await load.progress(SOME, `node ${nodeId} does not reach etcd (${way})`)
-    cluster.network.heal()
-  },
-
-  'a node is alone': async (battle) => {
-    const { cluster, load } = battle
-    const { nodeId } = await leader(battle)
-    for (const part of [1, 2, 3, 'etcd', 'fronts'] as const) {
-      if (part !== nodeId) blockBoth(cluster.network, nodeId, part)
-    }
-    await delay(PAST_LEASE_MS)
-    await load.progress(SOME, `node ${nodeId} is alone`)
-    cluster.network.heal()
   },
 
   'slow links': async ({ cluster, load }) => {

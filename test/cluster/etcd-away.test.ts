@@ -1,0 +1,84 @@
+/** While etcd is away records go on to be written and read, also through a front that starts meanwhile; what needs it waits, and says so. */
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { CurlewCluster, clusterObstacle } from '../support/curlew-cluster.ts'
+import { describeIfPossible } from '../support/describe-if-possible.ts'
+import { EventStream } from '../support/event-stream.ts'
+import { eventually } from '../support/eventually.ts'
+import { call, callJson } from '../support/http-client.ts'
+import { readTopic } from '../support/load.ts'
+
+const TOPIC = 'independent'
+const byText = (a: string, b: string): number => a.localeCompare(b)
+
+describeIfPossible('etcd away', clusterObstacle(), () => {
+  let cluster: CurlewCluster
+
+  beforeAll(async () => {
+    cluster = await CurlewCluster.start({
+      label: 'etcd-away',
+      // A node cannot hand over what it leads meanwhile, and would wait for that.
+      storageArgs: ['--drain-timeout-ms=2s'],
+    })
+    await cluster.ensureTopic(TOPIC, { partitions: 3 })
+  })
+  afterAll(() => cluster.close())
+
+  const publish = async (url: string, value: string): Promise<void> => {
+    const answer = await call(url, 'POST', `/v1/topics/${TOPIC}/publish`, { body: value })
+    expect(answer.status, answer.text).toBe(201)
+  }
+  const valuesAt = async (url: string): Promise<string[]> =>
+    (await readTopic(url, TOPIC)).map(({ value }) => value).sort(byText)
+
+  it('a front that starts meanwhile serves all but changes of topics', async () => {
+    await publish(cluster.url, '"before"')
+    await cluster.etcd.killHard()
+    const front = await cluster.guestFront()
+    await front.whenReady()
+    const url = front.baseUrl
+    const stream = await EventStream.open(url, `/v1/topics/${TOPIC}/stream?from=latest`)
+    await publish(url, '"through the new front"')
+    await publish(cluster.url, '"through the old one"')
+    const events = await stream.take(2)
+    expect(events.map(({ data }) => (JSON.parse(data) as { value: string }).value)).toEqual([
+      'through the new front',
+      'through the old one',
+    ])
+    await stream.close()
+    expect(await valuesAt(url)).toEqual(['before', 'through the new front', 'through the old one'])
+    const made = await callJson(url, 'PUT', '/v1/topics/later', {})
+    expect(made.json()).toMatchObject({ code: 'metadata-unavailable', retryable: true })
+    await cluster.etcd.restart()
+    await eventually(
+      'a topic is made again',
+      async () => (await callJson(url, 'PUT', '/v1/topics/later', {})).status === 201 || undefined,
+    )
+    await front.stop()
+  })
+
+  it('a storage node that starts meanwhile waits for it, says so, and then takes part', async () => {
+    const node = cluster.node(2)
+    await node.stop()
+    await cluster.etcd.killHard()
+    const started = await node.spawn()
+    const reasons = await eventually('the node says what it waits for', async () => {
+      const answer = await call(started.probeUrl, 'GET', '/readyz')
+      const { reasons: told } = answer.json<{ reasons: string[] }>()
+      return node.output.includes('waiting for the metadata store') ? told : undefined
+    })
+    expect(reasons).toHaveLength(1)
+    await cluster.etcd.restart()
+    await started.whenReady()
+    await cluster.untilWhole([TOPIC])
+    await publish(cluster.url, '"after"')
+  })
+
+  it('a node that is stopped meanwhile ends in good order', async () => {
+    await cluster.etcd.killHard()
+    const node = cluster.node(3)
+    expect(await node.stop()).toEqual({ code: 0, signal: null })
+    await cluster.etcd.restart()
+    await node.start()
+    await cluster.untilWhole([TOPIC])
+  })
+})
