@@ -120,6 +120,8 @@ export class FollowerCopy {
       }
     }
     this.#unsettled = part
+    // The leader waits to be told, also if the disk takes it all back.
+    if (bytes > 0) this.ask()
     return 'applied'
   }
 

@@ -256,3 +256,18 @@ test('only the leader removes what is too old or too much', async () => {
     () => cluster.log(1).startOffset === cluster.log(2).startOffset,
   )
 })
+
+test('records that a follower took and its disk refused are asked for again', async () => {
+  const cluster = await clusterOf([1, 2], { config: { flush: 'os' } })
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  const { fileSystem } = cluster.node(2)
+  fileSystem.fault = ({ kind }) => (kind === 'write' ? 'ENOSPC' : undefined)
+  await cluster.appended(1, ['b'], { acks: 1 })
+  await cluster.clock.runFor(100)
+  expect(cluster.log(2).endOffset).toBe(1)
+  fileSystem.fault = () => undefined
+  await cluster.untilCopied([1, 2])
+  expect(cluster.log(2).endOffset).toBe(2)
+})
