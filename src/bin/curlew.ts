@@ -12,6 +12,8 @@ env['UV_THREADPOOL_SIZE'] ??= '16'
 // double before it does; the newest records that memory keeps are most of them, so that is bounded.
 setFlagsFromString('--external-memory-accounted-in-global-limit')
 setFlagsFromString('--external-memory-max-growing-factor=2')
+// Little survives a young collection here; helpers cost more in being woken than they collect.
+setFlagsFromString('--no-parallel-scavenge')
 
 const { main } = await import('./main.ts')
 await main()

@@ -8,11 +8,16 @@ import {
 } from 'prom-client'
 import type { Counter, Histogram, Labels, Metrics, Sample } from './metrics.ts'
 
+interface Count {
+  readonly labels: Labels
+  value: number
+}
+
 export class PromMetrics implements Metrics {
   /** What `text` is in. */
   readonly contentType: string
   readonly #registry = new Registry()
-  readonly #counters = new Map<string, PromCounter>()
+  readonly #counters = new Map<string, Count[]>()
   readonly #histograms = new Map<string, PromHistogram>()
 
   constructor() {
@@ -20,15 +25,16 @@ export class PromMetrics implements Metrics {
     collectDefaultMetrics({ register: this.#registry })
   }
 
+  /** Counts by itself: the registry, which looks labels up each time, is told when it is asked. */
   counter(name: string, help: string, labels: Labels = {}): Counter {
-    let family = this.#counters.get(name)
-    if (family === undefined) {
-      const labelNames = Object.keys(labels)
-      family = new PromCounter({ name, help, labelNames, registers: [this.#registry] })
-      this.#counters.set(name, family)
+    const counts = this.#counters.get(name) ?? this.#countersOf(name, help, Object.keys(labels))
+    const count = { labels, value: 0 }
+    counts.push(count)
+    return {
+      increment: (by = 1) => {
+        count.value += by
+      },
     }
-    const child = family.labels(labels)
-    return { increment: (by = 1) => child.inc(by) }
   }
 
   gauge(name: string, help: string, collect: () => number): void {
@@ -79,5 +85,21 @@ export class PromMetrics implements Metrics {
 
   text(): Promise<string> {
     return this.#registry.metrics()
+  }
+
+  #countersOf(name: string, help: string, labelNames: string[]): Count[] {
+    const counts: Count[] = []
+    this.#counters.set(name, counts)
+    new PromCounter({
+      name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const { labels, value } of counts) this.inc(labels, value)
+      },
+    })
+    return counts
   }
 }

@@ -72,6 +72,34 @@ test('so is one whose last file has none of its bytes', async () => {
   expect(await restarted(node)).toEqual(node.topics)
 })
 
+test('wherever either of two files ends, nothing that was in the other is lost in silence', async () => {
+  const cuts: string[] = []
+  for (const slot of [0, 1]) {
+    const used = usedBytes(await overTwoFiles(), slot)
+    for (let from = 0; from <= used; from += BLOCK_BYTES / 2) {
+      const node = await overTwoFiles()
+      node.harness.kill()
+      await zero(node, slot, from)
+      const manager = await node.harness.open()
+      let outcome = 'whole'
+      for (const topicId of node.topics) {
+        const expected = node.values.get(topicId) as string[]
+        if (manager.storage.find(topicId, 0)?.damage !== undefined) outcome = 'damaged'
+        else {
+          const found = valuesOf(await readAll(manager, topicId))
+          expect(found).toEqual(expected.slice(0, found.length))
+          // Only the end of the newest file can be a tear.
+          if (found.length < expected.length) outcome = slot === 1 ? 'torn' : 'LOST'
+        }
+      }
+      cuts.push(`${slot} ${outcome}`)
+    }
+  }
+  expect(new Set(cuts)).toEqual(new Set(['0 damaged', '0 whole', '1 damaged', '1 torn', '1 whole']))
+  // The group that the link names is found to be missing as long as a byte of it is.
+  expect(cuts.filter((cut) => cut === '1 damaged').length).toBeGreaterThan(3)
+})
+
 test('and one whose only file has none of its bytes, from the first record on', async () => {
   const node = await runningNode(['a', 'b'])
   for (const topicId of node.topics) await node.write(topicId)

@@ -14,6 +14,7 @@ import { TopicParams } from '../../wire/topics.ts'
 import type { App } from '../app.ts'
 import type { BodyMode } from '../body-reader.ts'
 import { rawBody, streamedBody } from '../body-reader.ts'
+import { sendAsciiJson } from '../json-answer.ts'
 import { ITEM_SCHEMA } from '../openapi.ts'
 import { registerSchemas } from '../route-rules.ts'
 import { traceIdOf } from '../trace-context.ts'
@@ -122,10 +123,9 @@ function produce(
           tailTag(topic, part.partition, part.firstOffset + outcome.timesMs.length),
         )
       }
-      reply
-        .code(failed === 0 ? 200 : 207)
-        .header('content-type', 'application/json')
-        .send(`{"records":${receipts}}`)
+      const answer = `{"records":${receipts}}`
+      if (failed === 0) sendAsciiJson(reply, 200, answer)
+      else reply.code(207).header('content-type', 'application/json').send(answer)
     } catch (error) {
       reply.send(error)
     }

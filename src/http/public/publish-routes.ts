@@ -16,6 +16,7 @@ import { formatTimestamp, parseTimestamp } from '../../wire/timestamp.ts'
 import { TopicParams } from '../../wire/topics.ts'
 import type { App } from '../app.ts'
 import { rawBody } from '../body-reader.ts'
+import { sendAsciiJson } from '../json-answer.ts'
 import { registerSchemas } from '../route-rules.ts'
 import { payloadOf } from './payload-media.ts'
 import {
@@ -105,13 +106,15 @@ function publish(
       reply.header('etag', tailTag(topic, partition, firstOffset + 1))
     }
     const timestampMs = result.appendTimeMs === -1 ? record.timestampMs : result.appendTimeMs
-    reply
-      .code(201)
-      .header('location', `/v1/topics/${topic.name}/partitions/${partition}/records/${firstOffset}`)
-      .header('content-type', 'application/json')
-      .send(
-        `{"topic":"${topic.name}","partition":${partition},"offset":${firstOffset},"timestamp":"${formatTimestamp(timestampMs)}"}`,
-      )
+    reply.header(
+      'location',
+      `/v1/topics/${topic.name}/partitions/${partition}/records/${firstOffset}`,
+    )
+    sendAsciiJson(
+      reply,
+      201,
+      `{"topic":"${topic.name}","partition":${partition},"offset":${firstOffset},"timestamp":"${formatTimestamp(timestampMs)}"}`,
+    )
   })
 }
 
