@@ -140,7 +140,10 @@ export class FollowerCopy {
   async #truncate({ divergingEpoch, endOffset }: ReplicaFetchDiverging): Promise<void> {
     const { log } = this.replica
     this.#anewFrom = undefined
-    const end = Math.min(endOffset, log.epochs.endOffsetOf(divergingEpoch, log.endOffset))
+    // Without an epoch that both could have, all that is the same is below the leader's start.
+    const ownEnd =
+      divergingEpoch === -1 ? endOffset : log.epochs.endOffsetOf(divergingEpoch, log.endOffset)
+    const end = Math.min(endOffset, ownEnd)
     const cutTo = Math.max(0, end)
     const fields = { from: log.endOffset, to: cutTo, divergingEpoch }
     if (cutTo < log.highWatermark) {

@@ -329,5 +329,8 @@ function faultOf({ position, replica }: Entry): ReplicaFetchPart | undefined {
       ? log.endOffset
       : log.epochs.endOffsetOf(lastFetchedEpoch, log.endOffset)
   const isDiverging = divergingEpoch < lastFetchedEpoch || endOffset < fetchOffset
-  return isDiverging ? { ...part, kind: 'diverging', divergingEpoch, endOffset } : undefined
+  if (!isDiverging) return undefined
+  // All below the start was committed: there the two were the same.
+  const sameEnd = Math.max(endOffset, log.startOffset)
+  return { ...part, kind: 'diverging', divergingEpoch, endOffset: sameEnd }
 }

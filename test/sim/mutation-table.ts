@@ -155,7 +155,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a log is cut to the end of the leader alone',
     file: COPY,
-    find: 'const end = Math.min(endOffset, log.epochs.endOffsetOf(divergingEpoch, log.endOffset))',
+    find: 'const end = Math.min(endOffset, ownEnd)',
     replace: 'const end = endOffset',
   },
   {
