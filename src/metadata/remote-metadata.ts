@@ -136,7 +136,7 @@ export class RemoteMetadata implements LeaselessStore {
         return await client.callWhole(this.#node(), path, [body], options)
       } catch (error) {
         this.#turn++
-        if (error instanceof ServiceError && error.code !== 'draining') throw outcomeOf(error)
+        if (error instanceof ServiceError && !mayServeElsewhere(error)) throw outcomeOf(error)
         const isNone = !(error instanceof InternalCallError) || error.definitelyNotDone
         if (!isNone) throw error
         if (attempt >= nodes().length) throw nobodyThere(error)
@@ -153,6 +153,11 @@ export class RemoteMetadata implements LeaselessStore {
 /** An outcome that the node did not learn is unknown here too, which is no ServiceError by contract. */
 function outcomeOf(error: ServiceError): Error {
   return error.code === 'outcome-unknown' ? new Error(error.message, { cause: error }) : error
+}
+
+/** The node stops, or is cut off from the store: nothing was done. */
+function mayServeElsewhere({ code, committed }: ServiceError): boolean {
+  return committed === 'no' && (code === 'draining' || code === 'metadata-unavailable')
 }
 
 function nobodyThere(cause: unknown): ServiceError {
