@@ -10,6 +10,7 @@ import { PageRenderer } from './page-renderer.ts'
 import { PartitionRouter } from './partition-router.ts'
 import { Producer } from './produce.ts'
 import { ProduceBatcher } from './produce-batcher.ts'
+import { ProduceMeter } from './produce-meter.ts'
 import { Reader } from './read.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { TopicAdmin } from './topic-admin.ts'
@@ -57,7 +58,13 @@ export class Front {
     this.#deps = deps
     this.storage = storage
     this.#batcher = new ProduceBatcher(
-      { clock, storage, logger, onCut: (topic, partition) => router.passOn(topic, partition) },
+      {
+        clock,
+        storage,
+        logger,
+        meter: new ProduceMeter(deps.metrics),
+        onCut: (topic, partition) => router.passOn(topic, partition),
+      },
       {
         pendingBytes: options.pendingBytes ?? 256 * MIB,
         pendingEntries: options.pendingEntries ?? 20_000,

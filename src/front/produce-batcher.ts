@@ -11,11 +11,13 @@ import type { TopicImage } from '../metadata/metadata-image.ts'
 import type { Acks, AppendRequest, Refusal, StorageService } from '../wire/internal.ts'
 import type { AppendResult, PendingBatch, ProduceEntry } from './produce-lane.ts'
 import { appendRequestOf, ProduceLane, settleBatch } from './produce-lane.ts'
+import type { ProduceMeter } from './produce-meter.ts'
 
 export interface ProduceBatcherDeps {
   readonly clock: Clock
   readonly storage: StorageService
   readonly logger: Logger
+  readonly meter: ProduceMeter
   /** Told when a partition's batch is complete, so that records without a key go elsewhere next. */
   readonly onCut: (topic: TopicImage, partition: number) => void
 }
@@ -158,12 +160,13 @@ export class ProduceBatcher {
   #send(lanes: readonly ProduceLane[]): void {
     const batches: PendingBatch[] = []
     const requests: AppendRequest[] = []
+    const sentMs = this.#deps.clock.monotonicMs()
     for (const lane of lanes) {
       if (lane.pending.length === 0) continue
       lane.linger?.cancel()
       lane.linger = undefined
       this.#deps.onCut(lane.topic, lane.partition)
-      for (const batch of lane.takeBatches()) {
+      for (const batch of lane.takeBatches(sentMs)) {
         lane.inFlight.add(batch)
         requests.push(appendRequestOf(batch))
         batches.push(batch)
@@ -181,10 +184,16 @@ export class ProduceBatcher {
 
   /** What has gathered goes first, so that the disk works while the answers are written. */
   #finish(batch: PendingBatch, result: AppendResult): void {
+    const { meter, clock } = this.#deps
     const { lane } = batch
     lane.inFlight.delete(batch)
     if (lane.topic.config.lingerMs > 0) this.#consider(lane)
     else if (!lane.isDue && this.#maySend(lane)) this.#send([lane])
+    const [oldest] = batch.entries
+    if (oldest !== undefined) {
+      const { sentMs } = batch
+      meter.batch(sentMs - oldest.addedMs, clock.monotonicMs() - sentMs)
+    }
     settleBatch(batch, result)
     this.#release(batch.entries)
     this.#retire(lane)

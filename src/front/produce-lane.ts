@@ -12,8 +12,11 @@ const ENCODED: readonly RecordInput[] = []
 
 export type AppendResult = Appended | Refusal
 
-/** `firstOffset` is the offset of the entry's first record, -1 if it was refused. */
-export type Settle = (result: AppendResult, firstOffset: number) => void
+/**
+ * `firstOffset` is the offset of the entry's first record, -1 if it was refused. `sentMs` is when it
+ * was sent to storage, on the monotonic clock.
+ */
+export type Settle = (result: AppendResult, firstOffset: number, sentMs?: number) => void
 
 /** The records that one request has for one partition. */
 export interface ProduceEntry {
@@ -33,6 +36,8 @@ export interface PendingBatch {
   readonly lane: ProduceLane
   readonly entries: readonly ProduceEntry[]
   readonly sizeBytes: number
+  /** On the monotonic clock. */
+  readonly sentMs: number
 }
 
 export class ProduceLane {
@@ -84,12 +89,12 @@ export class ProduceLane {
   }
 
   /** Takes out all that waits, as the batches in which it will be sent. */
-  takeBatches(): PendingBatch[] {
+  takeBatches(sentMs: number): PendingBatch[] {
     const batches: PendingBatch[] = []
     let entries: ProduceEntry[] = []
     let sizeBytes = 0
     const cut = () => {
-      if (entries.length > 0) batches.push({ lane: this, entries, sizeBytes })
+      if (entries.length > 0) batches.push({ lane: this, entries, sizeBytes, sentMs })
       entries = []
       sizeBytes = 0
     }
@@ -130,7 +135,7 @@ export function settleBatch(batch: PendingBatch, result: AppendResult): void {
   for (const entry of batch.entries) {
     const { settle } = entry
     entry.settle = undefined
-    settle?.(result, offset)
+    settle?.(result, offset, batch.sentMs)
     if (result.ok) offset += entry.count
   }
 }

@@ -42,6 +42,9 @@ export interface ProduceOutcome {
   readonly partOf: Uint16Array | undefined
   /** The time of each record; the records themselves are let go when they are on their way. */
   readonly timesMs: readonly number[]
+  /** How long the last of the parts waited in this front, and all of them for storage. */
+  readonly queueMs: number
+  readonly storageMs: number
 }
 
 interface Split {
@@ -75,10 +78,15 @@ export class Producer {
     const timesMs = request.records.map(({ timestampMs }) => timestampMs)
     const parts: ProducePart[] = []
     let open = partitions.length
+    const startMs = this.#clock.monotonicMs()
+    let lastSentMs = startMs
     for (const [i, partition] of partitions.entries()) {
-      const settle: Settle = (result, firstOffset) => {
+      const settle: Settle = (result, firstOffset, sentMs = startMs) => {
         parts[i] = { partition, result, firstOffset }
-        if (--open === 0) done({ parts, partOf, timesMs })
+        lastSentMs = Math.max(lastSentMs, sentMs)
+        if (--open > 0) return
+        const storageMs = this.#clock.monotonicMs() - lastSentMs
+        done({ parts, partOf, timesMs, queueMs: lastSentMs - startMs, storageMs })
       }
       this.#batcher.add(topic, partition, acks, {
         records: records[i] as ProduceRecord[],

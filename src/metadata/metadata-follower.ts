@@ -9,6 +9,7 @@ import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import { assert } from '../lib/assert.ts'
 import { ThresholdWaiters } from '../lib/threshold-waiters.ts'
+import { whyOf } from '../lib/why.ts'
 import { ImageBuilder } from './image-builder.ts'
 import type { StoreList } from './known-keys.ts'
 import { KnownKeys } from './known-keys.ts'
@@ -127,7 +128,7 @@ export class MetadataFollower implements AwaitableMetadataView {
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof CompactedError && (await this.#tryRelist())) continue
-        logger.warn({ error }, 'the metadata watch broke and will be taken up again')
+        logger.warn({ why: whyOf(error) }, 'the metadata watch broke and will be taken up again')
       }
       const pauseMs = this.#options.retryMs * (0.5 + random.float())
       await clock.sleep(pauseMs, signal).catch(() => undefined)
@@ -147,7 +148,7 @@ export class MetadataFollower implements AwaitableMetadataView {
       this.#adopt(await this.#list())
       return true
     } catch (error) {
-      this.#deps.logger.warn({ error }, 'the metadata could not be listed')
+      this.#deps.logger.warn({ why: whyOf(error) }, 'the metadata could not be listed')
       return false
     }
   }
@@ -161,7 +162,7 @@ export class MetadataFollower implements AwaitableMetadataView {
       try {
         if (!signal.aborted) await this.#heal(signal)
       } catch (error) {
-        if (!signal.aborted) logger.warn({ error }, 'the metadata could not be listed')
+        if (!signal.aborted) logger.warn({ why: whyOf(error) }, 'the metadata could not be listed')
       }
     }
   }

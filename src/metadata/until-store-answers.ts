@@ -2,6 +2,7 @@
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
+import { whyOf } from '../lib/why.ts'
 import { DamagedStoreError, StoreRefusedError } from './metadata-store.ts'
 
 export interface StorePatience {
@@ -34,7 +35,7 @@ export async function untilStoreAnswers<T>(
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof DamagedStoreError || error instanceof StoreRefusedError) throw error
-      const why = error instanceof Error ? error.message : String(error)
+      const why = whyOf(error)
       onWaiting?.(`waiting for the metadata store: ${why}`)
       if (failures % TELL_EVERY === 0) {
         logger.warn({ why, failures: failures + 1 }, 'waiting for the metadata store')

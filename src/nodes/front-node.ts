@@ -5,6 +5,7 @@ import type { App } from '../http/app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
 import type { ClusterFrontDeps } from './cluster-front.ts'
 import { ClusterFront } from './cluster-front.ts'
+import { measureMetadata } from './cluster-metrics.ts'
 import { drained } from './drained.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { publicAppOptions } from './public-app-options.ts'
@@ -38,6 +39,7 @@ export class FrontNode {
       const core = await ClusterFront.start(options, deps, signal)
       lifecycle.started(() => core.stop())
       const { metadata, storage, topics, store } = core
+      measureMetadata(deps.metrics, metadata)
       const app = await buildPublicApp(
         {
           ...deps,

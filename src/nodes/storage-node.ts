@@ -34,6 +34,7 @@ import type { LeaderPeer } from '../replication/replica-fetcher.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
 import { readLastRegistration, writeLastRegistration } from '../storage/last-registration.ts'
 import type { StorageOptions } from '../storage/storage-options.ts'
+import { measureCalls, measureLease, measureMetadata } from './cluster-metrics.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { measureStorage } from './storage-metrics.ts'
 
@@ -176,6 +177,7 @@ export class StorageNode {
     const lastIncarnation = await readLastRegistration(fileSystem, dataDirectory)
     const manager = await this.#openStorage()
     measureStorage(deps.metrics, manager, this.#metadata)
+    this.#measure()
     registerStorageEndpoints(this.#service, manager)
     registerReplicaEndpoint(this.#service, (request, stop) => manager.replicaFetch(request, stop))
     registerMetadataEndpoints(this.#service, this.#feed, deps.store)
@@ -184,6 +186,13 @@ export class StorageNode {
     this.#controller = new Controller({ ...deps, metadata: this.#metadata }, { nodeId })
     this.#lifecycle.started(() => this.#controller?.stop())
     await this.#register(manager, server.url, lastIncarnation, signal)
+  }
+
+  #measure(): void {
+    const { metrics, clock } = this.#deps
+    measureMetadata(metrics, this.#metadata)
+    measureLease(metrics, clock, () => this.#registration?.renewedMs)
+    measureCalls(metrics, this.#service)
   }
 
   async #openStorage(): Promise<ReplicaManager> {

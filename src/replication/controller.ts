@@ -8,6 +8,7 @@ import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import { assert } from '../lib/assert.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
+import { whyOf } from '../lib/why.ts'
 import type { AwaitableMetadataView } from '../metadata/metadata-image.ts'
 import { CONTROLLER_KEY, nodeKey } from '../metadata/metadata-keys.ts'
 import { decodeController, encodeRecord } from '../metadata/metadata-records.ts'
@@ -41,6 +42,8 @@ const DEFAULTS: Omit<ControllerOptions, 'nodeId'> = {
   movesPerRound: 100,
   stopMs: 1_000,
 }
+
+const TAKE_FAILED = 'the office of the controller could not be taken'
 
 export class Controller {
   readonly #deps: ControllerDeps
@@ -139,7 +142,7 @@ export class Controller {
         }
       } catch (error) {
         signal.throwIfAborted()
-        logger.warn({ error }, 'the office of the controller could not be taken')
+        if (attempts === 0) logger.warn({ why: whyOf(error) }, TAKE_FAILED)
       }
       const { retryMs, maxRetryMs } = this.#options
       const pauseMs = Math.min(retryMs * 2 ** Math.min(attempts, 20), maxRetryMs)

@@ -1,6 +1,7 @@
 /** The lease of one registration: renewed in time, and known to be lost as soon as that can be known. */
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
+import { whyOf } from '../lib/why.ts'
 import type { AwaitableMetadataView, MetadataImage } from '../metadata/metadata-image.ts'
 import type { Lease } from '../metadata/metadata-store.ts'
 
@@ -45,6 +46,11 @@ export class HeldLease {
     return this.#lost.signal
   }
 
+  /** On the monotonic clock: when the last renewal that succeeded was sent. */
+  get renewedMs(): number {
+    return this.#renewedMs
+  }
+
   /** `nowMs` is on the monotonic clock. */
   isFresh(nowMs: number): boolean {
     return !this.lost.aborted && nowMs - this.#renewedMs <= FRESH_SHARE * this.#options.ttlMs
@@ -75,7 +81,8 @@ export class HeldLease {
       const sentMs = clock.monotonicMs()
       const isAlive = await this.#keepAlive(signal).catch((error: unknown) => {
         signal.throwIfAborted()
-        if (failures++ === 0) logger.warn({ error }, 'the lease of this node was not renewed')
+        const why = whyOf(error)
+        if (failures++ === 0) logger.warn({ why }, 'the lease of this node was not renewed')
         return undefined
       })
       if (isAlive === false) {
@@ -83,6 +90,7 @@ export class HeldLease {
         return
       }
       if (isAlive === true) {
+        if (failures > 0) logger.info({ failures }, 'the lease of this node is renewed again')
         failures = 0
         this.#renewedMs = sentMs
         dueMs = sentMs + ttlMs / RENEWALS_PER_TTL

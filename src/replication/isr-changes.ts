@@ -9,6 +9,7 @@ import type { IsrProposal } from '../core/in-sync-replicas.ts'
 import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import { whyOf } from '../lib/why.ts'
 import type { MetadataView, PartitionImage } from '../metadata/metadata-image.ts'
 import { nodeKey, partitionMetadataKey } from '../metadata/metadata-keys.ts'
 import { encodeRecord } from '../metadata/metadata-records.ts'
@@ -121,11 +122,18 @@ export class IsrChanges {
           return
         }
         // It, or one before, may still be applied: only the same transaction again can tell.
+        if (!isUnknown) this.#warn(change, error)
         isUnknown = true
-        this.#deps.logger.warn({ err: error }, 'a change of in-sync replicas has no outcome yet')
         await this.#deps.clock.sleep(RETRY_MS, this.#stop.signal).catch(() => undefined)
       }
     }
+  }
+
+  #warn({ replica }: Change, error: unknown): void {
+    const { topicName: topic, partition } = replica.log.identity
+    const why = whyOf(error)
+    const fields = { topic, partition, why }
+    this.#deps.logger.warn(fields, 'a change of in-sync replicas has no outcome yet')
   }
 
   #transaction({ replica, proposal }: Change): Transaction | undefined {

@@ -6,6 +6,7 @@
 import type { Random } from '../env/random.ts'
 import { assert } from '../lib/assert.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
+import { whyOf } from '../lib/why.ts'
 import type { AwaitableMetadataView } from '../metadata/metadata-image.ts'
 import { nodeKey } from '../metadata/metadata-keys.ts'
 import { decodeNode, encodeRecord } from '../metadata/metadata-records.ts'
@@ -94,6 +95,11 @@ export class NodeRegistration {
     return this.#isActive ? this.#registered?.session : undefined
   }
 
+  /** When the registration was last renewed, on the monotonic clock; undefined while there is none. */
+  get renewedMs(): number | undefined {
+    return this.#isActive ? this.#registered?.held.renewedMs : undefined
+  }
+
   /** Why the node cannot serve yet; undefined when it can. */
   get notReady(): string | undefined {
     return this.#isActive ? undefined : this.#notReady
@@ -120,7 +126,7 @@ export class NodeRegistration {
     if (session === undefined) return { moved: 0, kept: 0 }
     const { nodeId } = this.#options
     await this.#markDraining(session, settle, signal).catch((error: unknown) => {
-      this.#deps.logger.warn({ error }, 'the node could not be marked as about to stop')
+      this.#deps.logger.warn({ why: whyOf(error) }, 'the node could not be marked as about to stop')
     })
     return await handOverLeaders(this.#deps, { nodeId, incarnation: session.incarnation }, signal)
   }
@@ -236,7 +242,7 @@ export class NodeRegistration {
     try {
       await unlessAborted(lease.revoke(), late.signal)
     } catch (error) {
-      logger.info({ error }, 'a lease was not revoked and will expire')
+      logger.info({ why: whyOf(error) }, 'a lease was not revoked and will expire')
     } finally {
       timer.cancel()
     }

@@ -7,6 +7,7 @@ import { partitionKey } from '../core/ids.ts'
 import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
+import { whyOf } from '../lib/why.ts'
 import type { LogManager } from '../storage/log-manager.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest, ReplicaKey } from '../wire/replica-fetch.ts'
 import { FollowerCopy } from './follower-copy.ts'
@@ -36,6 +37,8 @@ export interface ReplicaFetcherOptions {
 /** Pauses between attempts: the first, doubled each time up to the last. */
 const RETRY_MS = 50
 const RETRY_MAX_MS = 1000
+/** One that restarts, or that others replace, is missed no oftener. */
+const FAILURES_TOLD = 3
 
 export class ReplicaFetcher {
   readonly #deps: ReplicaFetcherDeps
@@ -103,7 +106,7 @@ export class ReplicaFetcher {
       this.#interrupt = new AbortController()
       try {
         const isPaused = !(await this.#round(this.#interrupt.signal))
-        this.#failures = 0
+        this.#reached()
         if (isPaused) await this.#pause(RETRY_MAX_MS)
       } catch (error) {
         this.#sessionId = 0
@@ -206,10 +209,17 @@ export class ReplicaFetcher {
     this.#paused.set(copy, timer)
   }
 
+  #reached(): void {
+    if (this.#failures >= FAILURES_TOLD) {
+      this.#deps.logger.info({ failures: this.#failures }, 'the leader can be reached again')
+    }
+    this.#failures = 0
+  }
+
   async #failed(error: unknown): Promise<void> {
     this.#failures++
-    if (this.#failures === 3) {
-      this.#deps.logger.warn({ err: error }, 'a leader cannot be reached for its records')
+    if (this.#failures === FAILURES_TOLD) {
+      this.#deps.logger.warn({ why: whyOf(error) }, 'a leader cannot be reached for its records')
     }
     await this.#pause(retryMs(this.#failures))
   }

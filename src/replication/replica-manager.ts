@@ -3,6 +3,7 @@
  * is registered, and answers for the partitions that it hosts.
  */
 import type { TopicId } from '../core/ids.ts'
+import { nullMetrics } from '../env/metrics.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
@@ -15,6 +16,7 @@ import type { StorageOptions } from '../storage/storage-options.ts'
 import { STORAGE_DEFAULTS } from '../storage/storage-options.ts'
 import type { StorageDeps } from '../storage/storage-parts.ts'
 import type {
+  Acks,
   AppendRequest,
   FetchRequest,
   FetchResult,
@@ -26,6 +28,7 @@ import type {
 } from '../wire/internal.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
 import { AppendCall, refuse } from './append-call.ts'
+import { AppendMeter } from './append-meter.ts'
 import { ClusterPart } from './cluster-part.ts'
 import { Hosting } from './hosting.ts'
 import type { AppendResult } from './pending-acks.ts'
@@ -69,6 +72,7 @@ export class ReplicaManager implements StorageService {
   readonly #storage: LogManager
   readonly #hosting: Hosting
   readonly #fetch: ReplicaFetch
+  readonly #meter: AppendMeter
   readonly #closing = new AbortController()
   readonly #whenSettled = Promise.withResolvers<void>()
   #part: ClusterPart | undefined
@@ -85,6 +89,7 @@ export class ReplicaManager implements StorageService {
     this.#deps = deps
     this.#options = options
     this.#storage = storage
+    this.#meter = new AppendMeter(deps.metrics ?? nullMetrics)
     const { cluster } = deps
     this.#hosting = new Hosting(
       {
@@ -198,7 +203,7 @@ export class ReplicaManager implements StorageService {
     const answers = requests.map((request) => {
       const { promise, settle } = call.open()
       this.#underWay++
-      this.#append(request, this.#counted(settle), () => {
+      this.#append(request, this.#counted(request.acks, settle), () => {
         if (--waiting === 0) admitted()
       })
       return promise
@@ -349,8 +354,11 @@ export class ReplicaManager implements StorageService {
     return this.#storage.diskIsFull ? refuse('disk-full', 'the disk is full') : undefined
   }
 
-  #counted(settle: (result: AppendResult) => void): (result: AppendResult) => void {
+  #counted(acks: Acks, settle: (result: AppendResult) => void): (result: AppendResult) => void {
+    const { clock } = this.#deps
+    const startMs = clock.monotonicMs()
     return (result) => {
+      if (result.ok) this.#meter.appended(acks, clock.monotonicMs() - startMs)
       this.#underWay--
       if (this.#isHandingOver && this.#underWay === 0) this.#whenSettled.resolve()
       settle(result)

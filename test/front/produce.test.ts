@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { partitionKey } from '../../src/core/ids.ts'
 import { murmur2 } from '../../src/core/slot-map.ts'
 import { nullLogger } from '../../src/env/logger.ts'
+import { nullMetrics } from '../../src/env/metrics.ts'
 import { PartitionRouter } from '../../src/front/partition-router.ts'
 import type { ProduceOutcome, ProduceRequest } from '../../src/front/produce.ts'
 import { Producer } from '../../src/front/produce.ts'
 import { ProduceBatcher } from '../../src/front/produce-batcher.ts'
+import { ProduceMeter } from '../../src/front/produce-meter.ts'
 import type { ServiceError } from '../../src/lib/service-error.ts'
 import type { TopicImage } from '../../src/metadata/metadata-image.ts'
 import { SimClock } from '../sim/sim-clock.ts'
@@ -21,6 +23,7 @@ function setUp(options: { pendingBytes?: number; pendingEntries?: number } = {})
       clock,
       storage,
       logger: nullLogger,
+      meter: new ProduceMeter(nullMetrics),
       onCut: (topic, partition) => router.passOn(topic, partition),
     },
     {

@@ -29,6 +29,7 @@ describe('publish', () => {
     const answer = await curlew.publish('six', 'y', { query: { partition: '3' } })
     expect(answer.statusCode).toBe(201)
     expect(answer.headers['location']).toBe('/v1/topics/six/partitions/3/records/1')
+    expect(answer.headers['server-timing']).toMatch(/^queue;dur=[\d.]+, storage;dur=[\d.]+$/)
     expect(answer.json()).toEqual({
       topic: 'six',
       partition: 3,

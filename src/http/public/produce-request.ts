@@ -109,3 +109,8 @@ export function withTopic(
       if (!reply.raw.destroyed) reply.send(error)
     })
 }
+
+/** `Server-Timing`: where the time of a write went, in milliseconds. */
+export function timingOf(stages: { readonly queueMs: number; readonly storageMs: number }): string {
+  return `queue;dur=${stages.queueMs.toFixed(2)}, storage;dur=${stages.storageMs.toFixed(2)}`
+}

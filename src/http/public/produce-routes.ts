@@ -26,6 +26,7 @@ import {
   expectedTailOf,
   refuseUnsupported,
   tailTag,
+  timingOf,
   traceHeader,
   withTopic,
 } from './produce-request.ts'
@@ -123,6 +124,7 @@ function produce(
           tailTag(topic, part.partition, part.firstOffset + outcome.timesMs.length),
         )
       }
+      reply.header('server-timing', timingOf(outcome))
       const answer = `{"records":${receipts}}`
       if (failed === 0) sendAsciiJson(reply, 200, answer)
       else reply.code(207).header('content-type', 'application/json').send(answer)

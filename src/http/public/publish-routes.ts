@@ -24,6 +24,7 @@ import {
   expectedTailOf,
   refuseUnsupported,
   tailTag,
+  timingOf,
   traceHeader,
   withTopic,
 } from './produce-request.ts'
@@ -93,9 +94,9 @@ function publish(
     reply.code(202).send()
     return
   }
-  front.producer.produce(produced, ({ parts }) => {
+  front.producer.produce(produced, (outcome) => {
     request.releaseBody()
-    const [part] = parts
+    const [part] = outcome.parts
     if (part === undefined || reply.raw.destroyed) return
     const { partition, result, firstOffset } = part
     if (!result.ok) {
@@ -106,6 +107,7 @@ function publish(
       reply.header('etag', tailTag(topic, partition, firstOffset + 1))
     }
     const timestampMs = result.appendTimeMs === -1 ? record.timestampMs : result.appendTimeMs
+    reply.header('server-timing', timingOf(outcome))
     reply.header(
       'location',
       `/v1/topics/${topic.name}/partitions/${partition}/records/${firstOffset}`,
