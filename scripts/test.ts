@@ -22,6 +22,7 @@ const TOOLS: readonly Tool[] = [
   { package: 'etcd-server', path: '/usr/bin/etcd', why: 'metadata of a cluster, in a real etcd' },
   { package: 'openssl', path: '/usr/bin/openssl', why: 'certificates for TLS' },
   { package: 'e2fsprogs', path: '/sbin/mkfs.ext4', why: 'a disk that loses what was not synced' },
+  { package: 'haproxy', path: '/usr/sbin/haproxy', why: 'fronts of a cluster behind one address' },
   { package: 'iproute2', path: '/sbin/ip', why: 'networks that can be cut' },
   { package: 'nftables', path: '/usr/sbin/nft', why: 'networks that can be cut' },
   { package: 'nginx-light', path: '/usr/sbin/nginx', why: 'streams behind a proxy' },

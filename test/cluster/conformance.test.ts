@@ -23,5 +23,6 @@ describeIfPossible('conformance of a cluster', clusterObstacle() ?? haproxyObsta
     await cluster.close()
   })
 
-  describeConformance(() => (FRONT === undefined ? proxy.url : (cluster.urls[Number(FRONT)] ?? '')))
+  const front = (): string => cluster.urls[Number(FRONT ?? 0)] ?? ''
+  describeConformance(() => (FRONT === undefined ? proxy.url : front()), front)
 })

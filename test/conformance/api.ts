@@ -11,16 +11,24 @@ import type { Problem, Produced, ReadPage, WireRecord } from './shapes.ts'
 
 export class Api {
   readonly #baseUrl: () => string
+  readonly #behindProxy: () => string
   readonly #run = randomBytes(4).toString('hex')
   readonly #errors: ReadonlyMap<string, ErrorRow> = readErrorTable()
   readonly #topics: string[] = []
 
-  constructor(baseUrl: () => string) {
+  /** `behindProxy`: where a server is reached itself, if `baseUrl` is that of a proxy. */
+  constructor(baseUrl: () => string, behindProxy = baseUrl) {
     this.#baseUrl = baseUrl
+    this.#behindProxy = behindProxy
   }
 
   get baseUrl(): string {
     return this.#baseUrl().replace(/\/$/, '')
+  }
+
+  /** For what is no HTTP: a proxy answers that itself. */
+  get directUrl(): string {
+    return this.#behindProxy().replace(/\/$/, '')
   }
 
   get errorCodes(): string[] {

@@ -22,8 +22,8 @@ import { describeStream } from './stream.ts'
 import { describeTopics } from './topics.ts'
 import { describeUpload } from './upload.ts'
 
-export function describeConformance(baseUrl: () => string): void {
-  const api = new Api(baseUrl)
+export function describeConformance(baseUrl: () => string, behindProxy?: () => string): void {
+  const api = new Api(baseUrl, behindProxy)
   afterAll(() => api.cleanUp())
   describeRequests(api)
   describeTopics(api)

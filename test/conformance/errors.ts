@@ -70,7 +70,7 @@ function describeMethods(api: Api): void {
 
 function describeBroken(api: Api): void {
   const open = (): Promise<RawConnection> => {
-    const { hostname, port } = new URL(api.baseUrl)
+    const { hostname, port } = new URL(api.directUrl)
     return RawConnection.open(Number(port || 80), hostname)
   }
   const host = (): string => new URL(api.baseUrl).host
