@@ -32,6 +32,7 @@ import type { NodeSession } from '../replication/node-session.ts'
 import { NodeRegistration } from '../replication/registration.ts'
 import type { LeaderPeer } from '../replication/replica-fetcher.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
+import { isNoSpace } from '../storage/disk-space.ts'
 import { readLastRegistration, writeLastRegistration } from '../storage/last-registration.ts'
 import type { StorageOptions } from '../storage/storage-options.ts'
 import { measureCalls, measureLease, measureMetadata } from './cluster-metrics.ts'
@@ -72,6 +73,7 @@ export interface StorageNodeOptions {
 }
 
 const LEASE_TTL_MS = 10_000
+const NOTE_RETRY_MS = 1_000
 /** What appends may take to commit before leaderships are handed over all the same. */
 const SETTLE_MS = 2_000
 const FAREWELL_MS = 300
@@ -257,21 +259,31 @@ export class StorageNode {
 
   /** Roles start when it is written down that they did. */
   #join(manager: ReplicaManager, session: NodeSession): void {
-    const { fileSystem, onFatal } = this.#deps
     this.#session = session
-    const write = writeLastRegistration(
-      fileSystem,
-      this.#options.dataDirectory,
-      session.incarnation,
-    )
-    this.#joining = write.then(
+    this.#joining = this.#note(session).then(
       () => {
         if (this.#session !== session || this.#lifecycle.isDraining) return
         manager.join(session.incarnation)
         this.#controller?.start(session)
       },
-      (error: unknown) => onFatal(error),
+      (error: unknown) => this.#deps.onFatal(error),
     )
+  }
+
+  /** As often as it takes for a full disk to have room, or for the session to be over. */
+  async #note(session: NodeSession): Promise<void> {
+    const { fileSystem, clock, logger } = this.#deps
+    const { signal } = this.#stop
+    while (this.#session === session && !signal.aborted) {
+      try {
+        await writeLastRegistration(fileSystem, this.#options.dataDirectory, session.incarnation)
+        return
+      } catch (error) {
+        if (!isNoSpace(error)) throw error
+        logger.warn({}, 'the disk has no room to write down that this node is registered')
+      }
+      await clock.sleep(NOTE_RETRY_MS, signal).catch(() => undefined)
+    }
   }
 
   async #leave(manager: ReplicaManager): Promise<void> {

@@ -7,6 +7,8 @@ import { crc32c } from '../lib/crc32c.ts'
 import { writeWhole } from './write-whole.ts'
 
 const NAME = 'registered.json'
+/** Always as long, so that nothing is left of what was there before. */
+const SIZE_BYTES = 64
 
 /** Undefined if there was none, or nobody can tell. */
 export async function readLastRegistration(
@@ -29,26 +31,28 @@ export async function readLastRegistration(
     : undefined
 }
 
-/** Durable when it resolves. */
+/**
+ * Durable when it resolves. Written in place, so that a full disk does not stand in the way; torn, it
+ * says nothing, which is safe.
+ */
 export async function writeLastRegistration(
   fileSystem: FileSystem,
   dataDirectory: string,
   incarnation: number,
 ): Promise<void> {
   const path = `${dataDirectory}/${NAME}`
-  const file = await fileSystem.open(`${path}.new`, 'create')
+  const isNew = (await fileSystem.size(path)) === undefined
+  const file = await fileSystem.open(path, 'create')
   try {
-    await file.truncate(0)
     await writeWhole(file, [Buffer.from(encode(incarnation))], 0)
     await file.syncData()
   } finally {
     await file.close()
   }
-  await fileSystem.rename(`${path}.new`, path)
-  await fileSystem.syncDirectory(dataDirectory)
+  if (isNew) await fileSystem.syncDirectory(dataDirectory)
 }
 
 function encode(incarnation: number): string {
   const checksum = crc32c(Buffer.from(String(incarnation))).toString(16)
-  return `{"incarnation":${incarnation},"checksum":"${checksum}"}\n`
+  return `${`{"incarnation":${incarnation},"checksum":"${checksum}"}`.padEnd(SIZE_BYTES - 1)}\n`
 }
