@@ -93,6 +93,8 @@ export class ClusterHarness {
   readonly transactions: Transaction[] = []
   logger: Logger = nullLogger
   storeFate: StoreFate = () => 'done'
+  /** Disks of nodes that start from now on take no time at all, not even a turn. */
+  hasInstantDisks: boolean = false
   /** Looks at, or changes, what a leader answers; may throw. */
   onReply: (
     leader: number,
@@ -173,7 +175,10 @@ export class ClusterHarness {
     const metadata = new NodeMetadata(this.#image)
     const fileSystem =
       known?.fileSystem ??
-      new SimFileSystem({ random: this.random, clock: this.clock, latencyMs: 0 })
+      new SimFileSystem({
+        random: this.random,
+        ...(!this.hasInstantDisks && { clock: this.clock, latencyMs: 0 }),
+      })
     const fatal: unknown[] = []
     const process = { isDead: false }
     const opening = ReplicaManager.open(
