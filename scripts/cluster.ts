@@ -1,7 +1,7 @@
 /**
  * `npm run cluster`: a whole cluster as local processes - etcd, three storage nodes, two fronts, and
  * the proxy with the configuration that docker-compose.yml uses. Data stay in ./data/cluster;
- * `--fresh` begins anew. Ctrl-C stops everything, in the reverse order of the start.
+ * `--fresh` begins anew. What is killed starts again. Ctrl-C stops everything, in the reverse order.
  */
 import type { ChildProcess } from 'node:child_process'
 import { spawn, spawnSync } from 'node:child_process'
@@ -34,6 +34,8 @@ const PORTS = {
 }
 const READY_MS = 60_000
 const STOP_MS = 20_000
+/** What was killed comes back after so long, as a supervisor would have it. */
+const RESTART_MS = 15_000
 
 const TOOLS = [
   { name: 'etcd', package: 'etcd-server', paths: ['/usr/bin/etcd'] },
@@ -142,7 +144,8 @@ function parts(tools: Record<string, string>): Part[] {
   ]
 }
 
-function start({ name, command, args, env }: Part): ChildProcess {
+function start(part: Part): ChildProcess {
+  const { name, command, args, env } = part
   const child = spawn(command, args, {
     cwd: DATA,
     env: { ...process.env, ...env },
@@ -157,9 +160,18 @@ function start({ name, command, args, env }: Part): ChildProcess {
   }
   child.once('exit', (code, signal) => {
     if (isStopping) return
-    console.error(`${name} ended by itself (${signal ?? code}); stopping the cluster`)
-    process.exitCode = 1
-    void stop()
+    if (signal === null) {
+      console.error(`${name} ended by itself (${code}); stopping the cluster`)
+      process.exitCode = 1
+      void stop()
+      return
+    }
+    console.log(`${name} was killed (${signal}); it starts again in ${RESTART_MS / 1000} s`)
+    running.splice(
+      running.findIndex((part) => part.child === child),
+      1,
+    )
+    setTimeout(() => isStopping || start(part), RESTART_MS)
   })
   running.push({ name, child })
   return child

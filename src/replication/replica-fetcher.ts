@@ -29,6 +29,7 @@ export interface ReplicaFetcherDeps {
 
 export interface ReplicaFetcherOptions {
   readonly nodeId: number
+  readonly leaderId: number
   readonly incarnation: number
   readonly waitMs: number
   readonly maxBytes: number
@@ -105,9 +106,10 @@ export class ReplicaFetcher {
     while (!this.#stop.signal.aborted) {
       this.#interrupt = new AbortController()
       try {
-        const isPaused = !(await this.#round(this.#interrupt.signal))
-        this.#reached()
-        if (isPaused) await this.#pause(RETRY_MAX_MS)
+        const isReached = await this.#round(this.#interrupt.signal)
+        if (isReached) this.#tellReached()
+        this.#failures = 0
+        if (!isReached) await this.#pause(RETRY_MAX_MS)
       } catch (error) {
         this.#sessionId = 0
         if (this.#stop.signal.aborted) return
@@ -209,17 +211,17 @@ export class ReplicaFetcher {
     this.#paused.set(copy, timer)
   }
 
-  #reached(): void {
-    if (this.#failures >= FAILURES_TOLD) {
-      this.#deps.logger.info({ failures: this.#failures }, 'the leader can be reached again')
-    }
-    this.#failures = 0
+  #tellReached(): void {
+    if (this.#failures < FAILURES_TOLD) return
+    const { leaderId } = this.#options
+    this.#deps.logger.info({ node: leaderId }, 'the leader can be reached again')
   }
 
   async #failed(error: unknown): Promise<void> {
     this.#failures++
     if (this.#failures === FAILURES_TOLD) {
-      this.#deps.logger.warn({ why: whyOf(error) }, 'a leader cannot be reached for its records')
+      const fields = { node: this.#options.leaderId, why: whyOf(error) }
+      this.#deps.logger.warn(fields, 'a leader cannot be reached for its records')
     }
     await this.#pause(retryMs(this.#failures))
   }

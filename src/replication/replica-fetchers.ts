@@ -79,7 +79,7 @@ export class ReplicaFetchers {
       const { peer, ...deps } = this.#deps
       fetcher = new ReplicaFetcher(
         { ...deps, leader: () => peer(leader) },
-        { ...this.#options, waitMs: WAIT_MS, maxBytes: ANSWER_BYTES_MAX },
+        { ...this.#options, leaderId: leader, waitMs: WAIT_MS, maxBytes: ANSWER_BYTES_MAX },
       )
       this.#fetchers.set(leader, fetcher)
     }
