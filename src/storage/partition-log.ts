@@ -104,7 +104,7 @@ export class PartitionLog {
     this.#endOffset = state.endOffset
     this.#durableEnd = state.endOffset
     this.#keptEnd = state.endOffset
-    this.#highWatermark = state.highWatermark
+    this.#highWatermark = Math.max(state.highWatermark, state.startOffset)
     this.epochs = state.epochs
   }
 
@@ -328,6 +328,8 @@ export class PartitionLog {
   raiseStart(startOffset: number): Segment[] {
     assert(startOffset <= this.#endOffset, 'the log start passed the end of the log')
     this.#startOffset = Math.max(this.#startOffset, startOffset)
+    // Only what is committed is removed: after a recovery that may be all that is known of it.
+    this.#highWatermark = Math.max(this.#highWatermark, this.#startOffset)
     this.epochs.cutStart(this.#startOffset)
     const gone = this.#segments.filter(
       (segment) => segment.sizeBytes > 0 && segment.endOffset <= this.#startOffset,
