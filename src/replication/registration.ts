@@ -11,6 +11,7 @@ import type { AwaitableMetadataView } from '../metadata/metadata-image.ts'
 import { nodeKey } from '../metadata/metadata-keys.ts'
 import { decodeNode, encodeRecord } from '../metadata/metadata-records.ts'
 import type { Lease } from '../metadata/metadata-store.ts'
+import { StoreRefusedError } from '../metadata/metadata-store.ts'
 import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
 import { HeldLease } from './held-lease.ts'
 import type { Handover } from './leader-handover.ts'
@@ -184,6 +185,7 @@ export class NodeRegistration {
       await rejoinPartitions(deps, options.nodeId, signal)
       const sentMs = clock.monotonicMs()
       const lease = await unlessAborted(store.lease(options.ttlMs), signal)
+      const seen = deps.metadata.image.version
       const incarnation = await unlessAborted(
         register(deps, options, registryRevision, lease),
         signal,
@@ -192,6 +194,10 @@ export class NodeRegistration {
         throw error
       })
       if (incarnation !== undefined) {
+        if (incarnation <= seen) {
+          await this.#revoke(lease)
+          throw fellBack(incarnation, seen)
+        }
         const session = { leaseId: lease.id, incarnation }
         const held = new HeldLease(deps, { ...options, incarnation, lease, grantedMs: sentMs })
         return { session, held }
@@ -247,4 +253,11 @@ export class NodeRegistration {
       timer.cancel()
     }
   }
+}
+
+/** What the store numbers now it has numbered before: incarnations would be given out a second time. */
+function fellBack(revision: number, seen: number): StoreRefusedError {
+  return new StoreRefusedError(
+    `the metadata store fell back (it is at revision ${revision}, and this node has seen ${seen}), as after a restore from a backup; start the node again`,
+  )
 }

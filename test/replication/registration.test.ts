@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { nullLogger } from '../../src/env/logger.ts'
 import { CONTROLLER_KEY, nodeKey, nodeRegistryKey } from '../../src/metadata/metadata-keys.ts'
 import {
   decodeNode,
   decodeNodeRegistry,
   encodePartition,
 } from '../../src/metadata/metadata-records.ts'
-import { ControlWorld, ledByFirst, NEVER, TTL_MS } from './control-world.ts'
+import { NodeRegistration } from '../../src/replication/registration.ts'
+import { ControlWorld, ledByFirst, Member, NEVER, TTL_MS } from './control-world.ts'
 
 describe('NodeRegistration', () => {
   let world: ControlWorld
@@ -37,6 +39,36 @@ describe('NodeRegistration', () => {
     await world.clock.run(member.stop())
     expect(incarnation(1)).toBeUndefined()
     expect(member.registration.session).toBeUndefined()
+  })
+
+  test('a store that gives out revisions a second time is not joined', async () => {
+    const member = await world.join(1)
+    await world.clock.run(member.stop())
+    const { clock, handle: store, metadata } = new Member(world, 1, {})
+    await world.clock.run(metadata.start())
+    const ahead = { ...metadata.image, version: metadata.image.version + 1_000 }
+    const registration = new NodeRegistration(
+      {
+        ...{ store, clock, random: world.random, logger: nullLogger },
+        metadata: {
+          image: ahead,
+          onChange: (listener) => metadata.onChange(listener),
+          waitForVersion: async () => ahead,
+          waitForTopic: (name, signal) => metadata.waitForTopic(name, signal),
+        },
+        localReplica: () => 'kept',
+        onRegistered: () => expect.unreachable('it must not take part'),
+        onLost: async () => undefined,
+        onFatal: () => undefined,
+      },
+      { nodeId: 1, url: '', rack: '', version: '1', directoryId: 'directory-1', ttlMs: TTL_MS },
+    )
+    const started = registration.start(NEVER).catch((error: unknown) => error)
+    expect(await world.clock.run(started)).toMatchObject({
+      name: 'StoreRefusedError',
+      message: expect.stringContaining('the metadata store fell back'),
+    })
+    expect(incarnation(1)).toBeUndefined()
   })
 
   test('a stop while the store is away does not wait for it', async () => {
