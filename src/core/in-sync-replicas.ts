@@ -135,6 +135,13 @@ export class InSyncReplicas {
     })
   }
 
+  /** The leader has lost what it had from `endOffset` on: whoever has more has other records than will come. */
+  endFell(endOffset: number): void {
+    for (const [nodeId, { fetchOffset }] of this.#followers) {
+      if (fetchOffset > endOffset) this.#followers.delete(nodeId)
+    }
+  }
+
   /** There are records to copy behind `leaderEnd`: who had all until now had it as late as it was seen. */
   endMoves(leaderEnd: number): void {
     for (const [nodeId, follower] of this.#followers) {

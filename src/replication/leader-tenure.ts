@@ -45,8 +45,8 @@ export interface LeaderTenureDeps {
 
 export class LeaderTenure {
   readonly inSync: InSyncReplicas
-  /** Where the log ended when the tenure began. */
-  readonly epochStart: number
+  /** Where the log ended when the tenure began, or where it was cut since: what it had got may be refused yet. */
+  #epochStart: number
   readonly #deps: LeaderTenureDeps
   readonly #appendEpoch: number
   #leaderEnd: number
@@ -65,11 +65,15 @@ export class LeaderTenure {
     // that took their offsets.
     const least = log.epochs.latest + (log.lossPossible ? 1 : 0)
     this.#appendEpoch = Math.max(term.leaderEpoch, least, 0)
-    this.epochStart = log.endOffset
+    this.#epochStart = log.endOffset
     this.#leaderEnd = log.durableEnd
     log.lossPossible = false
     appender.beginEpoch(log, this.#appendEpoch)
     this.#advance()
+  }
+
+  get epochStart(): number {
+    return this.#epochStart
   }
 
   get leaderEpoch(): number {
@@ -161,14 +165,20 @@ export class LeaderTenure {
   }
 
   /** Records from `endOffset` on were taken back by the storage. */
-  refuseBeyond(endOffset: number, refusal: Refusal): void {
-    this.#durableAcks.refuseBeyond(endOffset, refusal)
-    this.#committedAcks.refuseBeyond(endOffset, refusal)
+  refused(endOffset: number, refusal: Refusal): void {
+    this.#epochStart = Math.min(this.#epochStart, endOffset)
+    this.inSync.endFell(endOffset)
+    this.#refuseBeyond(endOffset, refusal)
   }
 
   /** Nobody is left waiting. */
   end(refusal: Refusal): void {
-    this.refuseBeyond(-1, refusal)
+    this.#refuseBeyond(-1, refusal)
+  }
+
+  #refuseBeyond(endOffset: number, refusal: Refusal): void {
+    this.#durableAcks.refuseBeyond(endOffset, refusal)
+    this.#committedAcks.refuseBeyond(endOffset, refusal)
   }
 
   #advance(): void {

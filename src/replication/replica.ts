@@ -66,7 +66,8 @@ export class Replica {
     }
     log.onStartRaised = () => this.#notify()
     log.onRefused = (endOffset) => {
-      this.#tenure?.refuseBeyond(endOffset, refuse('disk-full', 'the disk is full'))
+      this.#tenure?.refused(endOffset, refuse('disk-full', 'the disk is full'))
+      this.#notify()
     }
   }
 

@@ -313,3 +313,34 @@ test('what was removed was committed, also when only the removal is remembered',
   await cluster.until('all are in sync', () => cluster.state().isr.length === 3)
   expect(await cluster.appended(1, ['c'])).toMatchObject({ ok: true, baseOffset: 5 })
 })
+
+test('a new leader whose disk takes back what it had got counts on nobody who still has it', async () => {
+  const cluster = await clusterOf([1, 2], { config: { flush: 'os' } })
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  const { fileSystem } = cluster.node(2)
+  fileSystem.latencyMs = 200
+  fileSystem.fault = ({ kind }) => (kind === 'write' ? 'ENOSPC' : undefined)
+  await cluster.appended(1, ['b'], { acks: 1 })
+  await cluster.until('it has come', () => cluster.log(2).endOffset === 2)
+  cluster.elect(2)
+  expect(cluster.replica(2).tenure?.epochStart).toBe(2)
+  const told = () => cluster.replica(2).tenure?.inSync.durableOffsetOf(1)
+  await cluster.until('the follower has it', () => told() === 2)
+  cluster.onReply = () => {
+    throw new Error('cut off')
+  }
+  await cluster.until('it is taken back', () => cluster.log(2).endOffset === 1)
+  fileSystem.latencyMs = 0
+  fileSystem.fault = () => undefined
+  await cluster.until('there is space', () => !cluster.node(2).manager.storage.diskIsFull)
+  const answer = cluster.append(2, ['c'])
+  await cluster.clock.runFor(300)
+  expect(cluster.log(2).highWatermark).toBe(1)
+  cluster.onReply = (_leader, _request, reply) => reply
+  expect(await cluster.clock.run(answer)).toMatchObject({ ok: true, baseOffset: 1 })
+  await cluster.until('they are the same', () => cluster.log(1).lastEpoch === 2)
+  const starts = [1, 2].map((nodeId) => cluster.log(nodeId).epochs.starts)
+  expect(starts[0]).toEqual(starts[1])
+})
