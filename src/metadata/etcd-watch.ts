@@ -5,6 +5,7 @@
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
+import { whyOf } from '../lib/why.ts'
 import type { EtcdEndpoints } from './etcd-endpoints.ts'
 import { etcdErrorOf } from './etcd-error.ts'
 import type { EtcdKeys, WatchEvent, WatchMessage } from './etcd-gateway.ts'
@@ -40,6 +41,8 @@ export class EtcdWatch {
   readonly #prefix: string
   #nextRevision: number
   #failures = 0
+  /** The log was told that it broke, and has not heard that it goes on. */
+  #isBroken: boolean = false
   /** Whether messages of progress come; `missing` once it was said that they do not. */
   #progress: 'unknown' | 'seen' | 'missing' = 'unknown'
 
@@ -66,8 +69,9 @@ export class EtcdWatch {
         if (signal.aborted) return
         endpoints.closed.throwIfAborted()
         if (error instanceof CompactedError) throw error
-        const fields = { error, nextRevision: this.#nextRevision }
-        logger.warn(fields, 'the etcd watch broke and will be taken up again')
+        const fields = { why: whyOf(error), nextRevision: this.#nextRevision }
+        if (!this.#isBroken) logger.warn(fields, 'the etcd watch broke and will be taken up again')
+        this.#isBroken = true
       }
       const pauseMs = Math.min(retryMaxMs, retryMs * 2 ** this.#failures++) * (0.5 + random.float())
       const stop = AbortSignal.any([signal, endpoints.closed])
@@ -119,7 +123,7 @@ export class EtcdWatch {
       throw new Error(`etcd canceled the watch: ${message.canceled}`)
     }
     if (!message.isCreated) {
-      this.#failures = 0
+      this.#noteProgress()
       if (message.events.length === 0) this.#progress = 'seen'
     }
     for (const events of byRevision(message.events)) {
@@ -129,6 +133,13 @@ export class EtcdWatch {
       this.#nextRevision = revision + 1
       yield { revision, events: events.map(({ key, entry }) => ({ key, entry })) }
     }
+  }
+
+  #noteProgress(): void {
+    this.#failures = 0
+    if (!this.#isBroken) return
+    this.#isBroken = false
+    this.#deps.logger.info({}, 'the etcd watch goes on')
   }
 
   #noteSilence(endpoint: string): void {
