@@ -95,7 +95,7 @@ describeIfPossible('etcd restored from a backup', clusterObstacle(), () => {
 
   it('makes partitions stand still whose leaders changed since then, rather than lose a record', async () => {
     await cluster.etcd.backUp()
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const leader = cluster.node(await cluster.leaderOf(OLD))
       await leader.killHard()
       await untilWritten()

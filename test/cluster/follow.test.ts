@@ -69,11 +69,6 @@ describeIfPossible('EventSource at a cluster', obstacle, () => {
       await load.progress(SOME, 'the second front is stopped')
       await cluster.startFront(1)
     },
-    'a restart of the first front': async (load) => {
-      await cluster.fronts[0]?.stop()
-      await load.progress(SOME, 'the first front is stopped')
-      await cluster.startFront(0)
-    },
     'a restart of a leader': async (load) => {
       const leader = cluster.node(await cluster.leaderOf(TOPIC))
       await leader.stop()
