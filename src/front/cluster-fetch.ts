@@ -1,6 +1,6 @@
 /**
- * A fetch over partitions on several nodes: asks all at once what they have, and only if nobody has
- * anything waits at each of them for the first that gets something. Followers that are near are asked
+ * A fetch over partitions on several nodes: asks all of them, and takes what the first has that has
+ * something. Followers that are near are asked
  * before leaders that are far (KIP-392); that there is nothing is only ever a leader's word.
  */
 import type { Clock } from '../env/clock.ts'
@@ -9,6 +9,7 @@ import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataView } from '../metadata/metadata-image.ts'
 import type { FetchPosition, FetchRequest, FetchResult } from '../wire/internal.ts'
 import { imageChange } from './image-change.ts'
+import { StandingFetches } from './standing-fetches.ts'
 import type { StorageNodes } from './storage-nodes.ts'
 
 export interface ClusterFetchDeps {
@@ -17,6 +18,8 @@ export interface ClusterFetchDeps {
   readonly nodes: StorageNodes
   /** Told of the bytes of batches that came from a node. */
   readonly onFetched: (from: StorageClient, sizeBytes: number) => void
+  /** Ends what waits beyond the requests that began it. */
+  readonly stopping: AbortSignal
 }
 
 /** Beyond the time that a node may wait. */
@@ -38,11 +41,17 @@ interface Plan {
 export class ClusterFetch {
   readonly #deps: ClusterFetchDeps
   readonly #patienceMs: number
+  readonly #standing: StandingFetches<StorageClient>
   readonly #avoidUntilMs = new WeakMap<StorageClient, number>()
 
   constructor(deps: ClusterFetchDeps, options: { patienceMs: number }) {
     this.#deps = deps
     this.#patienceMs = options.patienceMs
+    this.#standing = new StandingFetches({
+      clock: deps.clock,
+      signal: deps.stopping,
+      fetch: (client, request, signal) => this.#call(client, request, request.positions, signal),
+    })
   }
 
   async run(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
@@ -83,35 +92,15 @@ export class ClusterFetch {
     if (groups.size <= 1 && leaderless.length === 0) {
       return only === undefined ? [] : await this.#call(only[0], request, only[1], signal)
     }
+    if (leaderless.length === 0 && request.waitMs > 0) {
+      return await this.#standing.first(groups, request, signal)
+    }
     const atOnce = { ...request, waitMs: 0 }
     const calls = [...groups].map(([client, positions]) =>
       this.#call(client, atOnce, positions, signal),
     )
     const results = (await Promise.all(calls)).flat()
-    const isIdle = results.length === 0 && leaderless.length === 0
-    if (!isIdle || request.waitMs === 0) return [...results, ...leaderless.map(noLeader)]
-    return await this.#park(groups, request, signal)
-  }
-
-  /** The first that has something ends the wait at the others; nothing is lost by that. */
-  async #park(
-    groups: Plan['groups'],
-    request: FetchRequest,
-    signal: AbortSignal,
-  ): Promise<FetchResult[]> {
-    const enough = new AbortController()
-    const either = AbortSignal.any([signal, enough.signal])
-    const found: FetchResult[] = []
-    const calls = [...groups].map(async ([client, positions]) => {
-      try {
-        found.push(...(await this.#call(client, request, positions, either)))
-      } catch (error) {
-        if (!enough.signal.aborted) throw error
-      }
-      if (found.length > 0) enough.abort()
-    })
-    await Promise.all(calls)
-    return found
+    return [...results, ...leaderless.map(noLeader)]
   }
 
   async #call(

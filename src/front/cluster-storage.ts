@@ -63,7 +63,9 @@ export class ClusterStorage implements StorageService {
     const { patienceMs, rack } = this.#options
     this.#nodes = new StorageNodes(deps, rack)
     const onFetched = fetchedBytes(deps.metrics, this.#nodes)
-    this.#fetch = new ClusterFetch({ ...deps, nodes: this.#nodes, onFetched }, { patienceMs })
+    const stopping = this.#stop.signal
+    const nodes = this.#nodes
+    this.#fetch = new ClusterFetch({ ...deps, nodes, onFetched, stopping }, { patienceMs })
   }
 
   append(requests: readonly AppendRequest[], signal: AbortSignal): Promise<Appended | Refusal>[] {

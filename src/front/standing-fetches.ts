@@ -10,7 +10,7 @@ export interface StandingFetchesDeps<Node extends object> {
   readonly clock: Clock
   /** Ends all of them. */
   readonly signal: AbortSignal
-  /** Waits at one node; its failures are results. */
+  /** Waits at one node; refusals are results. */
   readonly fetch: (node: Node, request: FetchRequest, signal: AbortSignal) => Promise<FetchResult[]>
 }
 
@@ -19,6 +19,8 @@ interface Standing {
   readonly ended: AbortController
   /** Undefined while it waits, then never none. */
   results: FetchResult[] | undefined
+  /** Why it ended otherwise, in a way that is no answer. */
+  failure: Error | undefined
   /** Who waits for it now; without any it is given up after a while. */
   readonly wakes: Set<() => void>
   expiry: Timer | undefined
@@ -47,7 +49,10 @@ export class StandingFetches<Node extends object> {
       this.#join(node, { ...request, positions }),
     )
     const look = () => {
-      if (waiting.some(({ results }) => results !== undefined)) resolve()
+      for (const { results, failure } of waiting) {
+        if (failure !== undefined) reject(failure)
+        else if (results !== undefined) resolve()
+      }
     }
     const abort = () => reject(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
@@ -83,6 +88,7 @@ export class StandingFetches<Node extends object> {
       key,
       ended: new AbortController(),
       results: undefined,
+      failure: undefined,
       wakes: new Set(),
       expiry: undefined,
     }
@@ -93,15 +99,18 @@ export class StandingFetches<Node extends object> {
 
   async #run(node: Node, standing: Standing, request: FetchRequest): Promise<void> {
     const signal = AbortSignal.any([standing.ended.signal, this.#deps.signal])
-    // The node's time is up before that of whoever took the wait over.
-    for (let results: FetchResult[] = []; results.length === 0; ) {
-      results = await this.#deps.fetch(node, request, signal).catch(() => [])
-      if (signal.aborted) return
-      if (results.length > 0) standing.results = results
-      else if (standing.wakes.size === 0) {
-        this.#forget(node, standing)
-        return
+    try {
+      // The node's time is up before that of whoever took the wait over.
+      for (let results: FetchResult[] = []; results.length === 0; ) {
+        results = await this.#deps.fetch(node, request, signal)
+        if (results.length > 0) standing.results = results
+        else if (standing.wakes.size === 0) {
+          this.#forget(node, standing)
+          return
+        }
       }
+    } catch (error) {
+      standing.failure = error as Error
     }
     for (const wake of standing.wakes) wake()
   }
@@ -110,7 +119,8 @@ export class StandingFetches<Node extends object> {
     standing.wakes.delete(look)
     if (standing.wakes.size > 0) return
     // What it brought was taken.
-    if (standing.results !== undefined) this.#forget(node, standing)
+    const isOver = standing.results !== undefined || standing.failure !== undefined
+    if (isOver) this.#forget(node, standing)
     else {
       const forget = () => this.#forget(node, standing)
       standing.expiry = this.#deps.clock.timer(UNCLAIMED_MS, forget)
@@ -125,9 +135,9 @@ export class StandingFetches<Node extends object> {
   }
 }
 
-function keyOf({ positions, maxBytes, isolation }: FetchRequest): string {
+function keyOf({ positions, maxBytes, isolation, fromFollower = false }: FetchRequest): string {
   const places = positions.map(
     ({ topicId, partition, offset, lastEpoch }) => `${topicId}/${partition}/${offset}/${lastEpoch}`,
   )
-  return `${isolation} ${maxBytes} ${places.join(' ')}`
+  return `${isolation} ${maxBytes} ${fromFollower} ${places.join(' ')}`
 }

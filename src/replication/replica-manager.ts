@@ -400,6 +400,7 @@ export class ReplicaManager implements StorageService {
     const notReady = 'the leader is new and not ready yet'
     const reason = new ServiceError('partition-unavailable', notReady)
     await this.#within(SETTLE_MS, reason, (signal) => replica.committed(tenure.epochStart, signal))
+    if (replica.tenure !== tenure) throw reason
   }
 
   /** Rejects with the reason when it takes longer. */

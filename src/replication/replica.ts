@@ -106,6 +106,7 @@ export class Replica {
       // Nothing may be promised any more, whatever comes after.
       return
     }
+    const wasLeading = this.#tenure !== undefined
     const isSame = role.kind === 'leader' && this.#tenure?.leaderEpoch === role.term.leaderEpoch
     if (isSame) this.#tenure?.renew(role.term)
     else {
@@ -114,6 +115,7 @@ export class Replica {
       if (role.kind === 'leader') this.#tenure = this.#begin(role.term)
     }
     this.#role = role
+    if (wasLeading && !isSame) this.#wakeReaders()
     this.#notify()
     this.#deps.onRole(this)
   }
@@ -153,7 +155,7 @@ export class Replica {
       await replace()
     } finally {
       this.#isReplacing = false
-      if (log.highWatermark < this.#highWatermark.value) this.#recede()
+      if (log.highWatermark < this.#highWatermark.value) this.#wakeReaders()
       else this.#committed()
       const next = this.#nextRole
       this.#nextRole = undefined
@@ -202,8 +204,8 @@ export class Replica {
     this.#notify()
   }
 
-  /** Only after records were given up by an operator. Whoever waits looks again. */
-  #recede(): void {
+  /** Whoever waits for records looks again: the node may not be the one to ask any more, or they are gone. */
+  #wakeReaders(): void {
     const before = this.#highWatermark
     this.#highWatermark = new ThresholdWaiters(this.log.highWatermark, READERS_MAX)
     before.advance(Number.MAX_SAFE_INTEGER)
