@@ -344,3 +344,19 @@ test('a new leader whose disk takes back what it had got counts on nobody who st
   const starts = [1, 2].map((nodeId) => cluster.log(nodeId).epochs.starts)
   expect(starts[0]).toEqual(starts[1])
 })
+
+test('a reader that waits at a leader is told at once when another one leads', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  const position = { topicId: TOPIC_ID, partition: 0, offset: 1, lastEpoch: -1 }
+  const reading = cluster
+    .node(1)
+    .manager.fetch(
+      { positions: [position], maxBytes: 1_000, waitMs: 3_600_000, isolation: 'committed' },
+      NEVER,
+    )
+  cluster.elect(2)
+  expect(await reading).toMatchObject([{ ok: false, code: 'partition-unavailable' }])
+})
