@@ -11,7 +11,9 @@ interface Emptiable {
 }
 
 interface Waiter<Page> {
-  settle(page: Page | undefined): void
+  serve(page: Page | undefined): void
+  /** To be called once it was served. */
+  end(): void
   fail(error: unknown): void
 }
 
@@ -28,6 +30,8 @@ export interface Parking<Page> {
   readonly topicId: TopicId
   /** Serves all who wait at the key; that of the first is used. */
   readonly attempt: Attempt<Page>
+  /** What it is answered if nothing comes. */
+  readonly empty: Page
 }
 
 /** How long one fetch waits; then another follows as long as there are waiters. */
@@ -51,7 +55,7 @@ export class ParkedReads<Page extends Emptiable> {
   }
 
   /**
-   * Gives `serve` the first page that has records, undefined if none comes in time, and resolves. All
+   * Gives `serve` the first page that has records, the empty one if none comes in time, and resolves. All
    * who wait at a place are served in one go, without a turn of promises between them.
    * @throws ServiceError `too-many-requests`; rejects with the signal's reason on abort
    */
@@ -59,10 +63,10 @@ export class ParkedReads<Page extends Emptiable> {
     parking: Parking<Page>,
     waitMs: number,
     signal: AbortSignal,
-    serve: (page: Page | undefined) => void,
+    serve: (page: Page) => void,
   ): Promise<void> {
     if (this.#isDraining) {
-      serve(undefined)
+      serve(parking.empty)
       return Promise.resolve()
     }
     if (this.#size >= this.#limit) {
@@ -77,15 +81,18 @@ export class ParkedReads<Page extends Emptiable> {
         this.#size--
         if (place.waiters.delete(waiter) && place.waiters.size === 0) this.#close(place)
       }
+      let ended = resolve
       const waiter: Waiter<Page> = {
-        settle: (page) => {
-          leave()
+        serve: (page) => {
           try {
-            serve(page)
-            resolve()
+            serve(page ?? parking.empty)
           } catch (error) {
-            reject(error)
+            ended = () => reject(error)
           }
+        },
+        end: () => {
+          leave()
+          ended()
         },
         fail: (error) => {
           leave()
@@ -93,7 +100,7 @@ export class ParkedReads<Page extends Emptiable> {
         },
       }
       const abort = () => waiter.fail(signal.reason)
-      const timer = this.#clock.timer(waitMs, () => waiter.settle(undefined))
+      const timer = this.#clock.timer(waitMs, () => settle([waiter], undefined))
       signal.addEventListener('abort', abort, { once: true })
       this.#size++
       place.waiters.add(waiter)
@@ -110,9 +117,7 @@ export class ParkedReads<Page extends Emptiable> {
   /** Ends all waiting, now and later. */
   drain(): void {
     this.#isDraining = true
-    for (const { waiters } of [...this.#places.values()]) {
-      for (const waiter of [...waiters]) waiter.settle(undefined)
-    }
+    for (const { waiters } of [...this.#places.values()]) settle([...waiters], undefined)
   }
 
   #open(parking: Parking<Page>): Place<Page> {
@@ -121,7 +126,7 @@ export class ParkedReads<Page extends Emptiable> {
     this.#serve(place).then(
       (page) => {
         this.#close(place)
-        for (const waiter of [...place.waiters]) waiter.settle(page)
+        settle([...place.waiters], page)
       },
       (error: unknown) => this.#fail(place, error),
     )
@@ -146,4 +151,10 @@ export class ParkedReads<Page extends Emptiable> {
     if (this.#places.get(key) === place) this.#places.delete(key)
     place.stop.abort(new ServiceError('draining', 'nobody waits here any more'))
   }
+}
+
+/** All have their answers before any of them tidies up. */
+function settle<Page>(waiters: readonly Waiter<Page>[], page: Page | undefined): void {
+  for (const waiter of waiters) waiter.serve(page)
+  for (const waiter of waiters) waiter.end()
 }

@@ -85,8 +85,9 @@ export class Reader {
       topicId: request.topic.id,
       attempt: (waitMs: number, stop: AbortSignal) =>
         this.#attempt(request, page.after, waitMs, stop),
+      empty: page,
     }
-    await this.#parked.wait(parking, request.waitMs, signal, (found) => serve(found ?? page))
+    await this.#parked.wait(parking, request.waitMs, signal, serve)
   }
 
   /** Whether a read that said its positions itself would be given this page again. */

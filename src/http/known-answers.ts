@@ -27,13 +27,22 @@ const SHORT_BODY_BYTES = 4096
 
 interface KnownAnswer {
   readonly accept: string | undefined
-  /** Names and values in turn, without the request's id. */
-  readonly head: readonly string[]
+  /** Names and values in turn; the last is the id of whichever request is being answered. */
+  readonly head: string[]
   /** Shared: never written to. */
   readonly body: Buffer
   /** The bytes of a short body as `latin1`. */
   readonly text: string | undefined
   readonly isCurrent: () => boolean
+}
+
+/** Read off a request while there is time. */
+export interface ExpectedAnswer {
+  readonly target: string
+  readonly accept: string | undefined
+  readonly id: string
+  readonly reply: FastifyReply
+  readonly response: ServerResponse
 }
 
 export interface KnownAnswersDeps {
@@ -63,16 +72,21 @@ export class KnownAnswers {
   }
 
   /**
-   * Answers a request that reached its route all the same, as one does that waits with others, if the
-   * body is that of the known answer.
+   * What it takes to answer a request that reached its route all the same, as one does that will
+   * wait with many others; undefined if it asks for something particular.
    */
-  sendAgain(request: FastifyRequest, reply: FastifyReply, body: Buffer): boolean {
+  expect(request: FastifyRequest, reply: FastifyReply): ExpectedAnswer | undefined {
     const { headers, method, raw, id } = request
-    const known = this.#answers.get(raw.url ?? '', sizeOf)
-    if (known?.body !== body || method !== 'GET') return false
-    if (known.accept !== headers.accept || !isPlain(headers)) return false
+    if (method !== 'GET' || !isPlain(headers)) return undefined
+    return { target: raw.url ?? '', accept: headers.accept, id, reply, response: reply.raw }
+  }
+
+  /** Answers if the known answer has this very body. */
+  sendExpected({ target, accept, id, reply, response }: ExpectedAnswer, body: Buffer): boolean {
+    const known = this.#answers.get(target, sizeOf)
+    if (known?.body !== body || known.accept !== accept) return false
     reply.hijack()
-    write(reply.raw, known, id)
+    write(response, known, id)
     return true
   }
 
@@ -95,7 +109,7 @@ export class KnownAnswers {
     if (isCurrent !== undefined && isPlain(headers)) {
       const { accept } = headers
       const text = body.length > SHORT_BODY_BYTES ? undefined : body.toString('latin1')
-      const known = { accept, head: withoutId(head), body, text, isCurrent }
+      const known = { accept, head: withIdLast(head), body, text, isCurrent }
       this.#answers.set(raw.url ?? '', known, sizeOf(known))
     }
     reply.hijack()
@@ -105,7 +119,9 @@ export class KnownAnswers {
 }
 
 function write(response: ServerResponse, known: KnownAnswer, requestId: string): void {
-  response.writeHead(200, [...known.head, REQUEST_ID, requestId])
+  const { head } = known
+  head[head.length - 1] = requestId
+  response.writeHead(200, head)
   if (known.text === undefined) response.end(known.body)
   else response.end(known.text, 'latin1')
 }
@@ -121,9 +137,9 @@ function headOf(reply: FastifyReply): string[] {
   return head
 }
 
-function withoutId(head: readonly string[]): string[] {
+function withIdLast(head: readonly string[]): string[] {
   const at = head.indexOf(REQUEST_ID)
-  return head.toSpliced(at, 2)
+  return [...head.toSpliced(at, 2), REQUEST_ID, '']
 }
 
 function sizeOf({ body, text }: KnownAnswer): number {

@@ -40,6 +40,8 @@ export interface WalkedFile {
  * index has a place every 4 KiB, and larger batches have one each.
  */
 const APPROACH_BYTES = 8 * 1024
+/** Up to here a read has memory of its own, which is handed out as it is; beyond, it is copied from. */
+const OWN_BYTES = 256 * 1024
 
 export async function walkSegment(
   { file, writtenBytes, epochs }: WalkedFile,
@@ -48,20 +50,27 @@ export async function walkSegment(
   buffer: Uint8Array,
 ): Promise<WalkEnd> {
   const walk = new Walk(place, range, epochs)
-  let chunk = buffer
-  let wanted = Math.min(chunk.length, range.maxBytes + APPROACH_BYTES)
+  let wanted = Math.min(
+    buffer.length,
+    range.maxBytes + APPROACH_BYTES,
+    writtenBytes - walk.position,
+  )
+  const own = wanted > 0 && wanted <= OWN_BYTES ? Buffer.allocUnsafeSlow(wanted) : undefined
+  let chunk: Uint8Array = own ?? buffer
   while (walk.position < writtenBytes && walk.end === undefined) {
     const before = walk.position
     const filled = await file.readAt(
       chunk.subarray(0, Math.min(wanted, writtenBytes - before)),
       before,
     )
-    walk.take(chunk, filled)
+    walk.take(chunk, filled, chunk === own)
+    // What was found may be a part of it.
+    if (walk.position > before && chunk === own) chunk = buffer
     if (walk.end !== undefined || walk.position > before) continue
     // Not one whole batch: it is larger than what was read, or the file is shorter than it should be.
     wanted = filled < BATCH_HEADER_BYTES ? 0 : batchBytes(chunk, 0)
     if (wanted <= filled || wanted > writtenBytes - before) return walk.result('garbage')
-    if (wanted > chunk.length) chunk = new Uint8Array(wanted)
+    if (wanted > chunk.length) chunk = wanted > buffer.length ? new Uint8Array(wanted) : buffer
   }
   return walk.result(walk.end ?? 'done')
 }
@@ -87,10 +96,10 @@ class Walk {
     this.position = place.position
   }
 
-  /** Takes the whole batches that the first `filled` bytes of the chunk hold. */
-  take(chunk: Uint8Array, filled: number): void {
+  /** Takes the whole batches that the first `filled` bytes of the chunk hold; it may keep one that is `owned`. */
+  take(chunk: Uint8Array, filled: number, owned: boolean): void {
     let at = 0
-    /** The wanted batches are neighbours: they are copied out of the chunk in one piece. */
+    /** The wanted batches are neighbours: they are kept in one piece. */
     let wantedFrom = 0
     const sizes: number[] = []
     while (at < filled && this.end === undefined) {
@@ -116,7 +125,7 @@ class Walk {
       at += size
     }
     this.position += at
-    this.#copy(chunk, wantedFrom, sizes)
+    this.#keep(chunk, wantedFrom, sizes, owned)
   }
 
   result(end: WalkEnd['end']): WalkEnd {
@@ -145,15 +154,20 @@ class Walk {
     return this.#sizeBytes === 0 || this.#sizeBytes + size <= this.#range.maxBytes
   }
 
-  #copy(chunk: Uint8Array, from: number, sizes: readonly number[]): void {
+  #keep(chunk: Uint8Array, from: number, sizes: readonly number[], owned: boolean): void {
     if (sizes.length === 0) return
-    let at = 0
-    for (const size of sizes) at += size
-    const copy = Buffer.allocUnsafeSlow(at)
-    copy.set(chunk.subarray(from, from + at))
-    at = 0
+    let wantedBytes = 0
+    for (const size of sizes) wantedBytes += size
+    let kept = chunk
+    let at = from
+    // What is kept must not keep much else in memory.
+    if (!owned || wantedBytes < chunk.length / 2) {
+      kept = Buffer.allocUnsafeSlow(wantedBytes)
+      kept.set(chunk.subarray(from, from + wantedBytes))
+      at = 0
+    }
     for (const size of sizes) {
-      this.#batches.push(copy.subarray(at, at + size))
+      this.#batches.push(kept.subarray(at, at + size))
       at += size
     }
   }

@@ -24,7 +24,7 @@ const TO_CLOSING = 2
 /** What `peek` gives at the end of the text; no byte is negative. */
 const END = -1
 /** Strings that go on for so long are worth the setup of a search by words. */
-const LONG_RUN_BYTES = 48
+const LONG_RUN_BYTES = 24
 
 const STRING_STOPS = new Uint8Array(256).fill(1, 0, 0x20)
 STRING_STOPS[quote] = 1
@@ -228,12 +228,10 @@ export class JsonScanner {
     let at = (bytes.byteOffset + start - base) >> 2
     for (; at < end; at++) {
       const word = words[at] as number
-      // The high bit of each byte that had none: it was below 0x20, or zero after the exclusive or. A
-      // borrow may add a false hit.
-      const borrowed =
-        (word - 0x20202020) |
-        ((word ^ 0x22222222) - 0x01010101) |
-        ((word ^ 0x5c5c5c5c) - 0x01010101)
+      // The high bit of each byte that had none and has borrowed. The exclusive or makes a backslash
+      // zero, and lets a quote (0x22) and a space (0x20) change places, so that what is below 0x21 is
+      // a quote or a control character. A borrow from the byte below may add a false hit.
+      const borrowed = ((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)
       if ((borrowed & ~word & 0x80808080) !== 0) break
     }
     return (at << 2) + base - bytes.byteOffset

@@ -95,8 +95,11 @@ async function read(
     isolation: query.isolation,
     format: offer.format,
   }
+  const expected = waitMs > 0 ? knownAnswers.expect(request, reply) : undefined
   await front.reader.read(asked, clientGone(reply.raw), (page) => {
-    if (!front.isDraining && knownAnswers.sendAgain(request, reply, page.body)) return
+    if (expected !== undefined && !front.isDraining) {
+      if (knownAnswers.sendExpected(expected, page.body)) return
+    }
     if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
     reply.header('cursor', page.cursor)
     addVary(reply, 'Accept')

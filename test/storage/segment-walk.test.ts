@@ -1,0 +1,86 @@
+/** Batches read from a segment file: byte for byte, and in memory that nothing else writes to. */
+import { describe, expect, test } from 'vitest'
+import { batchBytes, encodeBatch, stampBatch } from '../../src/core/record-batch.ts'
+import type { FileHandle } from '../../src/env/file-system.ts'
+import { LeaderEpochs } from '../../src/storage/leader-epochs.ts'
+import { walkSegment } from '../../src/storage/segment-walk.ts'
+import { textRecord } from '../front/topics.ts'
+
+const KIB = 1024
+
+/** One record a batch. */
+function segmentOf(valueBytes: readonly number[]): Buffer {
+  const batches = valueBytes.map((size, baseOffset) => {
+    const batch = encodeBatch([
+      textRecord(String(baseOffset % 10).repeat(size), { timestampMs: 0 }),
+    ])
+    stampBatch(batch, { baseOffset, leaderEpoch: 0 })
+    return batch
+  })
+  return Buffer.concat(batches)
+}
+
+function fileOf(bytes: Buffer): Pick<FileHandle, 'readAt'> {
+  return {
+    readAt: (target, position) => {
+      const part = bytes.subarray(position, position + target.length)
+      target.set(part)
+      return Promise.resolve(part.length)
+    },
+  }
+}
+
+async function walk(bytes: Buffer, offset: number, maxBytes: number, bufferBytes = KIB * KIB) {
+  const buffer = new Uint8Array(bufferBytes)
+  const place = { position: 0, baseOffset: 0 }
+  const range = { offset, endOffset: Number.MAX_SAFE_INTEGER, maxBytes }
+  const walked = {
+    file: fileOf(bytes) as FileHandle,
+    writtenBytes: bytes.length,
+    epochs: new LeaderEpochs(),
+  }
+  const found = await walkSegment(walked, place, range, buffer)
+  buffer.fill(0)
+  return found
+}
+
+describe('a walk through a segment', () => {
+  const SIZES: readonly [
+    what: string,
+    sizes: readonly number[],
+    maxBytes: number,
+    expected: number,
+  ][] = [
+    ['small batches', Array.from({ length: 100 }, () => 500), 20 * KIB, 35],
+    ['more than has memory of its own', Array.from({ length: 700 }, () => KIB), 600 * KIB, 561],
+    ['more than the buffer holds', Array.from({ length: 700 }, () => 4 * KIB), 2048 * KIB, 503],
+    ['a batch larger than what is wanted', [300 * KIB, 10, 10], KIB, 1],
+    ['a batch larger than the buffer', [1500 * KIB, 10, 10], KIB, 1],
+    ['small ones before a large one', [10, 10, 200 * KIB, 10], 100 * KIB, 2],
+  ]
+
+  test.each(SIZES)('finds %s', async (_what, sizes, maxBytes, expected) => {
+    const bytes = segmentOf(sizes)
+    const { batches, sizeBytes, end, nextOffset } = await walk(bytes, 0, maxBytes)
+    expect(end).toBe('done')
+    expect(Buffer.compare(Buffer.concat(batches), bytes.subarray(0, sizeBytes))).toBe(0)
+    expect(batches.every((batch) => batchBytes(batch) === batch.length)).toBe(true)
+    expect([batches.length, nextOffset]).toEqual([expected, expected])
+  })
+
+  test('leaves what it found alone when it reads on', async () => {
+    const behind = Array.from({ length: 30 }, () => 4 * KIB)
+    const bytes = segmentOf([20 * KIB, ...behind])
+    const { batches, sizeBytes } = await walk(bytes, 1, 60 * KIB)
+    const first = batchBytes(bytes)
+    expect(batches).toHaveLength(14)
+    expect(Buffer.compare(Buffer.concat(batches), bytes.subarray(first, first + sizeBytes))).toBe(0)
+  })
+
+  test('keeps no more than twice what it found in memory', async () => {
+    const bytes = segmentOf(Array.from({ length: 100 }, () => 500))
+    const { batches, sizeBytes } = await walk(bytes, 95, 64 * KIB)
+    expect(batches).toHaveLength(5)
+    expect((batches[0] as Uint8Array).buffer.byteLength).toBeLessThanOrEqual(2 * sizeBytes)
+  })
+})
