@@ -33,7 +33,7 @@ export function parseRefusal(bytes: Uint8Array): RefusalText | undefined {
   if (typeof code !== 'string' || typeof detail !== 'string') return undefined
   if (committed !== 'no' && committed !== 'yes' && committed !== 'unknown') return undefined
   if (members !== undefined && !areMembers(members)) return undefined
-  if (retryAfterMs !== undefined && typeof retryAfterMs !== 'number') return undefined
+  if (retryAfterMs !== undefined && !isFiniteNumber(retryAfterMs)) return undefined
   return {
     code,
     detail,
@@ -45,5 +45,10 @@ export function parseRefusal(bytes: Uint8Array): RefusalText | undefined {
 
 function areMembers(value: unknown): value is Record<string, string | number> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  return Object.values(value).every((item) => typeof item === 'string' || typeof item === 'number')
+  return Object.values(value).every((item) => typeof item === 'string' || isFiniteNumber(item))
+}
+
+/** JSON can say numbers that are too large for one, and could not say them again. */
+function isFiniteNumber(value: unknown): value is number {
+  return Number.isFinite(value)
 }
