@@ -31,7 +31,7 @@ export function cells(measurements: readonly Measurement[]): string[][] {
     return [
       row,
       bound.what,
-      `${sign} ${withUnit(bound.gate, bound.unit)}`,
+      Number.isFinite(bound.gate) ? `${sign} ${withUnit(bound.gate, bound.unit)}` : 'none',
       `${sign} ${withUnit(bound.stretch, bound.unit)}`,
       `**${withUnit(value.median, bound.unit)}** (${round(value.min)}..${round(value.max)})`,
       figureText(ours),

@@ -12,6 +12,7 @@ import { crc32c } from '../lib/crc32c.ts'
 import type { MetadataView } from '../metadata/metadata-image.ts'
 import { NODES_PREFIX } from '../metadata/metadata-keys.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { readWhole } from '../storage/read-whole.ts'
 import { writeWhole } from '../storage/write-whole.ts'
 
 export interface CopiedEntry {
@@ -101,16 +102,8 @@ export async function readMetadataCopy(
   dataDirectory: string,
 ): Promise<readonly CopiedEntry[] | undefined> {
   const path = metadataCopyPath(dataDirectory)
-  const size = await fileSystem.size(path)
-  if (size === undefined) return undefined
-  const bytes = Buffer.alloc(size)
-  const file = await fileSystem.open(path, 'read')
-  try {
-    await file.readAt(bytes, 0)
-  } finally {
-    await file.close()
-  }
-  return decodeMetadataCopy(bytes)
+  const bytes = await readWhole(fileSystem, path)
+  return bytes && decodeMetadataCopy(bytes)
 }
 
 export function encodeMetadataCopy(entries: readonly CopiedEntry[]): Uint8Array {

@@ -4,6 +4,7 @@
  */
 import type { FileSystem } from '../env/file-system.ts'
 import { crc32c } from '../lib/crc32c.ts'
+import { readWhole } from './read-whole.ts'
 import { writeWhole } from './write-whole.ts'
 
 const NAME = 'registered.json'
@@ -16,15 +17,8 @@ export async function readLastRegistration(
   dataDirectory: string,
 ): Promise<number | undefined> {
   const path = `${dataDirectory}/${NAME}`
-  const size = await fileSystem.size(path)
-  if (size === undefined) return undefined
-  const bytes = Buffer.alloc(size)
-  const file = await fileSystem.open(path, 'read')
-  try {
-    await file.readAt(bytes, 0)
-  } finally {
-    await file.close()
-  }
+  const bytes = await readWhole(fileSystem, path)
+  if (bytes === undefined) return undefined
   const incarnation = Number(/^\{"incarnation":(\d{1,16}),/.exec(bytes.toString())?.[1])
   return Number.isSafeInteger(incarnation) && bytes.toString() === encode(incarnation)
     ? incarnation

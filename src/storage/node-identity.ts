@@ -1,6 +1,7 @@
 /** `node.json`: which cluster and node a data folder belongs to, with a checksum. */
 import type { FileSystem } from '../env/file-system.ts'
 import { crc32c } from '../lib/crc32c.ts'
+import { readWhole } from './read-whole.ts'
 import { writeWhole } from './write-whole.ts'
 
 const FORMAT = 1
@@ -30,16 +31,8 @@ export async function readIdentity(
   dataDirectory: string,
 ): Promise<NodeIdentity | undefined> {
   const path = identityPath(dataDirectory)
-  const size = await fileSystem.size(path)
-  if (size === undefined) return undefined
-  const bytes = Buffer.alloc(size)
-  const file = await fileSystem.open(path, 'read')
-  try {
-    await file.readAt(bytes, 0)
-  } finally {
-    await file.close()
-  }
-  return decodeIdentity(bytes, path)
+  const bytes = await readWhole(fileSystem, path)
+  return bytes && decodeIdentity(bytes, path)
 }
 
 /** Writes the identity file; durable when it resolves. */
