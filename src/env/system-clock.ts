@@ -1,5 +1,7 @@
 /** The real clock. Its timers never keep the process alive. */
+
 import type { Clock, Timer } from './clock.ts'
+import { sleepOn } from './sleep.ts'
 
 /** Node fires at once what is set further ahead than this. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1
@@ -32,20 +34,6 @@ export class SystemClock implements Clock {
   }
 
   sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason)
-        return
-      }
-      const abort = () => {
-        timer.cancel()
-        reject(signal.reason)
-      }
-      const timer = this.timer(delayMs, () => {
-        signal.removeEventListener('abort', abort)
-        resolve()
-      })
-      signal.addEventListener('abort', abort, { once: true })
-    })
+    return sleepOn(this, delayMs, signal)
   }
 }

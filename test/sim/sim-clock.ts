@@ -2,8 +2,10 @@
  * Virtual time: events run in order of (time, order of scheduling), with all microtasks drained in
  * between, so that a run depends on its seed only.
  */
+
 import process from 'node:process'
 import type { Clock, Timer } from '../../src/env/clock.ts'
+import { sleepOn } from '../../src/env/sleep.ts'
 
 interface Event {
   readonly atMs: number
@@ -68,21 +70,7 @@ export class SimClock implements Clock {
   }
 
   sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason)
-        return
-      }
-      const abort = () => {
-        timer.cancel()
-        reject(signal.reason)
-      }
-      const timer = this.timer(delayMs, () => {
-        signal.removeEventListener('abort', abort)
-        resolve()
-      })
-      signal.addEventListener('abort', abort, { once: true })
-    })
+    return sleepOn(this, delayMs, signal)
   }
 
   /** Makes the wall clock jump; monotonic time and timers are not affected. */

@@ -4,7 +4,9 @@
  * from outside comes through a timer of this clock, so that a paused node sees it when it goes on,
  * and a dead one never does.
  */
+
 import type { Clock, Timer } from '../../src/env/clock.ts'
+import { sleepOn } from '../../src/env/sleep.ts'
 import type { SimClock } from './sim-clock.ts'
 
 /** No timer is early, whatever is lost in rounding: a time that never comes would be waited for without end. */
@@ -75,21 +77,7 @@ export class SimNodeClock implements Clock {
   }
 
   sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason)
-        return
-      }
-      const abort = () => {
-        timer.cancel()
-        reject(signal.reason)
-      }
-      const timer = this.timer(delayMs, () => {
-        signal.removeEventListener('abort', abort)
-        resolve()
-      })
-      signal.addEventListener('abort', abort, { once: true })
-    })
+    return sleepOn(this, delayMs, signal)
   }
 
   /** Makes the wall clock jump to where it is wrong by so much. */
