@@ -27,8 +27,10 @@ import { CompactedError } from './metadata-store.ts'
 export interface RemoteMetadataDeps {
   readonly client: InternalClient
   readonly clock: Clock
-  /** Nodes to ask, as they are known now: never none. */
+  /** Those that are up, as the metadata say. */
   readonly nodes: () => readonly CallTarget[]
+  /** Where nodes are found before the metadata are known, and when none that is known answers; never none. */
+  readonly seeds: readonly string[]
 }
 
 const WAIT_MS = 3_000
@@ -43,6 +45,8 @@ export class RemoteMetadata implements LeaselessStore {
   readonly #deps: RemoteMetadataDeps
   readonly #stop = new AbortController()
   #turn = 0
+  /** Calls in a row that no node answered. */
+  #failures = 0
   #seen = 0
 
   constructor(deps: RemoteMetadataDeps) {
@@ -106,7 +110,7 @@ export class RemoteMetadata implements LeaselessStore {
       try {
         return await this.#ask(after, WAIT_MS, signal)
       } catch (error) {
-        if (signal.aborted || attempt >= this.#deps.nodes().length) throw error
+        if (signal.aborted || attempt >= this.#all().length) throw error
       }
     }
   }
@@ -119,34 +123,55 @@ export class RemoteMetadata implements LeaselessStore {
     const { url } = this.#node()
     try {
       const target = { url, incarnation: 0 }
-      return decodeFeedAnswer(await client.callWhole(target, PATHS.metadata, [body], options))
+      const answer = await client.callWhole(target, PATHS.metadata, [body], options)
+      this.#failures = 0
+      return decodeFeedAnswer(answer)
     } catch (error) {
-      this.#turn++
+      this.#failed()
       throw error
     }
   }
 
   /** Another node is asked only if the first one has certainly done nothing. */
   async #call(path: string, body: Uint8Array): Promise<Uint8Array> {
-    const { client, clock, nodes } = this.#deps
+    const { client, clock } = this.#deps
     const deadlineMs = clock.monotonicMs() + CALL_MS
     const options = { lane: 'control', deadlineMs, signal: this.#stop.signal } as const
     for (let attempt = 1; ; attempt++) {
       try {
-        return await client.callWhole(this.#node(), path, [body], options)
+        const answer = await client.callWhole(this.#node(), path, [body], options)
+        this.#failures = 0
+        return answer
       } catch (error) {
-        this.#turn++
+        this.#failed()
         if (error instanceof ServiceError && !mayServeElsewhere(error)) throw outcomeOf(error)
         const isNone = !(error instanceof InternalCallError) || error.definitelyNotDone
         if (!isNone) throw error
-        if (attempt >= nodes().length) throw nobodyThere(error)
+        if (attempt >= this.#all().length) throw nobodyThere(error)
       }
     }
   }
 
+  #failed(): void {
+    this.#turn++
+    this.#failures++
+  }
+
+  /** The seeds only after each that is known has failed: they may all have been replaced meanwhile. */
   #node(): CallTarget {
-    const nodes = this.#deps.nodes()
+    const all = this.#all()
+    const known = this.#deps.nodes().length
+    const isTurnOfSeeds = this.#failures % all.length >= known
+    const nodes = isTurnOfSeeds ? all.slice(known) : all.slice(0, known)
     return nodes[this.#turn % nodes.length] as CallTarget
+  }
+
+  #all(): readonly CallTarget[] {
+    const { nodes, seeds } = this.#deps
+    const known = nodes()
+    const isKnown = (url: string) => known.some((node) => node.url === url)
+    const others = seeds.filter((url) => !isKnown(url))
+    return [...known, ...others.map((url) => ({ url, incarnation: 0 }))]
   }
 }
 

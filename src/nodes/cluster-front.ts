@@ -11,7 +11,6 @@ import { ClusterStorage } from '../front/cluster-storage.ts'
 import type { FrontOptions } from '../front/front.ts'
 import { Front } from '../front/front.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
-import type { CallTarget } from '../internal/identity.ts'
 import { InternalClient } from '../internal/internal-client.ts'
 import { RequestSignature } from '../internal/request-signature.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
@@ -60,7 +59,8 @@ export class ClusterFront {
     }
     const signature = new RequestSignature(deps, { secret, signBodies: !hasMutualTls })
     const client = new InternalClient({ ...deps, signature, identity })
-    this.store = new RemoteMetadata({ ...deps, client, nodes: () => this.#nodes(seeds) })
+    const nodes = () => [...this.metadata.image.nodes.values()]
+    this.store = new RemoteMetadata({ ...deps, client, seeds, nodes })
     // A storage node that is asked may be behind another one that was.
     const follow = { hasLinearizableLists: false }
     this.metadata = new MetadataFollower({ ...deps, store: this.store }, follow)
@@ -95,11 +95,5 @@ export class ClusterFront {
 
   async stop(): Promise<void> {
     await this.#lifecycle.stop()
-  }
-
-  /** Those that are up, as the metadata say; before they are known, and if none is up, the seeds. */
-  #nodes(seeds: readonly string[]): readonly CallTarget[] {
-    const known = [...this.metadata.image.nodes.values()]
-    return known.length > 0 ? known : seeds.map((url) => ({ url, incarnation: 0 }))
   }
 }

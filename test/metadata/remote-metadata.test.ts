@@ -106,7 +106,7 @@ async function* toStream(
   yield* parts
 }
 
-function remote(): RemoteMetadata {
+function remote(seeds: readonly string[] = ['seed']): RemoteMetadata {
   const transport: Transport = { call, close: async () => undefined }
   const identity = { clusterId: CLUSTER, nodeId: 'front' as const, incarnation: 0 }
   const deps = { clock, logger: nullLogger, transport, signature: signature(99), identity }
@@ -114,7 +114,9 @@ function remote(): RemoteMetadata {
   return new RemoteMetadata({
     client,
     clock,
-    nodes: () => nodes.map(({ url }) => ({ url, incarnation: 7 })),
+    seeds,
+    nodes: () =>
+      nodes.filter(({ url }) => !seeds.includes(url)).map(({ url }) => ({ url, incarnation: 7 })),
   })
 }
 
@@ -178,6 +180,25 @@ test('a node that hears nothing new does not keep what others know', async () =>
   other.feed.apply(change(6))
   await clock.runFor(10_000)
   expect(revisions).toEqual([6])
+  await metadata.close()
+})
+
+test('when none of the known nodes is there any more, the seeds are asked, and not before', async () => {
+  const [first, second, seed] = [nodeOf('a'), nodeOf('b'), nodeOf('seed')]
+  for (const { feed } of nodes) feed.apply(change(5))
+  const metadata = remote(['elsewhere', 'seed'])
+  await clock.run(metadata.list('/'))
+  const { revisions } = collect(metadata, 6)
+  await clock.runFor(100)
+  first.failure = new TransportError('refused', true)
+  second.feed.apply(change(6))
+  await clock.runFor(10_000)
+  expect([revisions, seed.calls]).toEqual([[6], 0])
+  second.failure = new TransportError('refused', true)
+  seed.feed.apply(change(6))
+  seed.feed.apply(change(7))
+  await clock.runFor(10_000)
+  expect(revisions).toEqual([6, 7])
   await metadata.close()
 })
 

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import process from 'node:process'
 import type { ClusterNetwork, Part } from './cluster-network.ts'
+import { addNamespace, removeNamespace } from './network-namespace.ts'
 
 const run = (command: string, ...args: string[]): string =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
@@ -58,7 +59,7 @@ export class ClusterNamespaces implements ClusterNetwork {
   }
 
   remove(): void {
-    for (const name of this.#nodes.values()) run('ip', 'netns', 'delete', name)
+    for (const name of this.#nodes.values()) removeNamespace(name, name)
     this.#nodes.clear()
     run('ip', 'link', 'delete', this.#prefix)
   }
@@ -69,9 +70,8 @@ export class ClusterNamespaces implements ClusterNetwork {
 
   #add(nodeId: number): void {
     const name = this.#name(nodeId)
-    run('ip', 'netns', 'add', name)
+    addNamespace(name, name)
     this.#nodes.set(nodeId, name)
-    run('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'outside', 'netns', name)
     run('ip', 'link', 'set', name, 'master', this.#prefix, 'up')
     const inside = ['netns', 'exec', name, 'ip']
     run('ip', ...inside, 'address', 'add', `${this.address(nodeId)}/24`, 'dev', 'outside')

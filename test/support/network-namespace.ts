@@ -22,9 +22,7 @@ export class NetworkNamespace {
     const network = `198.18.${number >> 6}.${(number & 63) << 2}`
     const [first, second] = [addressIn(network, 1), addressIn(network, 2)]
     this.address = second
-    run('ip', 'netns', 'add', this.name)
-    run('ip', 'link', 'add', this.#link, 'type', 'veth', 'peer', 'name', 'outside')
-    run('ip', 'link', 'set', 'outside', 'netns', this.name)
+    addNamespace(this.name, this.#link)
     run('ip', 'address', 'add', `${first}/30`, 'dev', this.#link)
     run('ip', 'link', 'set', this.#link, 'up')
     this.inside('ip', 'address', 'add', `${second}/30`, 'dev', 'outside')
@@ -62,8 +60,25 @@ export class NetworkNamespace {
   }
 
   remove(): void {
-    run('ip', 'netns', 'delete', this.name)
+    removeNamespace(this.name, this.#link)
   }
+}
+
+/** A namespace whose end of the link is named `outside`. */
+export function addNamespace(name: string, link: string): void {
+  run('ip', 'netns', 'add', name)
+  try {
+    run('ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'outside', 'netns', name)
+  } catch (error) {
+    run('ip', 'netns', 'delete', name)
+    throw error
+  }
+}
+
+/** The link first: with its namespace it would go some time later, and its name be taken until then. */
+export function removeNamespace(name: string, link: string): void {
+  run('ip', 'link', 'delete', link)
+  run('ip', 'netns', 'delete', name)
 }
 
 /** Why this machine cannot make and cut a network; undefined when it can. */
