@@ -35,4 +35,11 @@ export const LIMITS = {
   readerStallMs: 20_000,
   /** Framed bytes that one tail hub keeps. */
   tailHubRingBytes: 8 * MIB,
+  membersPerGroup: 1_000,
+  topicsPerSubscription: 256,
+  /** Partitions of one commit, or of the offsets that one group holds. */
+  offsetsPerGroup: 100_000,
+  offsetsPerCommit: 10_000,
+  /** The note beside a committed offset. */
+  offsetMetadataBytes: 4 * KIB,
 } as const
