@@ -7,6 +7,7 @@ import { nodeKey } from '../metadata/metadata-keys.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { PartitionChange } from '../metadata/partition-writes.ts'
 import { writePartitions } from '../metadata/partition-writes.ts'
+import type { SilenceLimit } from '../metadata/silence-limit.ts'
 import { waitForChange } from '../metadata/wait-for-change.ts'
 import { changeOf, drainingNodes } from './election-survey.ts'
 
@@ -25,10 +26,11 @@ export interface Handover {
 
 const RETRY_MS = 100
 
-/** Moves what can be moved; stops at the signal's abort with what it has. Never rejects for want of a store. */
+/** Moves what can be moved; stops at the signal's abort, or when the store is silent, with what it has. */
 export async function handOverLeaders(
   deps: LeaderHandoverDeps,
   node: { readonly nodeId: number; readonly incarnation: number },
+  silence: SilenceLimit,
   signal: AbortSignal,
 ): Promise<Handover> {
   const { store, metadata, logger } = deps
@@ -36,24 +38,26 @@ export async function handOverLeaders(
   const authority = [
     { key: nodeKey(nodeId), target: 'createRevision', equals: incarnation },
   ] as const
+  const stop = AbortSignal.any([signal, silence.passed])
   let moved = 0
-  for (let conflicts = 0; !signal.aborted; ) {
+  for (let conflicts = 0; !stop.aborted; ) {
     const { image } = metadata
     const changes = planHandover(image, nodeId)
     if (changes.length === 0) break
     try {
       const options = { authority, conflicts }
-      const outcome = await writePartitions(store, changes, options, signal)
+      const outcome = await writePartitions(store, changes, options, stop)
+      if (outcome.error === undefined) silence.heard()
       moved += outcome.written.length
-      await metadata.waitForVersion(outcome.revision, signal)
+      await metadata.waitForVersion(outcome.revision, stop)
       if (outcome.refused.length === 0) continue
       if (outcome.error === undefined) conflicts++
-      await waitForChange(deps, image.version, RETRY_MS, signal)
+      await waitForChange(deps, image.version, RETRY_MS, stop)
     } catch (error) {
-      if (!signal.aborted) throw error
+      if (!stop.aborted) throw error
     }
   }
-  const kept = partitionsLed(metadata.image, nodeId)
+  const kept = leaderships(metadata.image, nodeId)
   logger.info({ moved, kept }, 'leaderships were handed over')
   return { moved, kept }
 }
@@ -74,7 +78,8 @@ function planHandover(image: MetadataImage, nodeId: number): PartitionChange[] {
   return changes
 }
 
-function partitionsLed(image: MetadataImage, nodeId: number): number {
+/** How many partitions the node leads. */
+export function leaderships(image: MetadataImage, nodeId: number): number {
   let led = 0
   for (const { partitions } of image.topics.values()) {
     for (const { leader } of partitions) if (leader === nodeId) led++

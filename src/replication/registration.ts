@@ -12,10 +12,11 @@ import { nodeKey } from '../metadata/metadata-keys.ts'
 import { decodeNode, encodeRecord } from '../metadata/metadata-records.ts'
 import type { Lease } from '../metadata/metadata-store.ts'
 import { StoreRefusedError } from '../metadata/metadata-store.ts'
+import { SilenceLimit } from '../metadata/silence-limit.ts'
 import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
 import { HeldLease } from './held-lease.ts'
 import type { Handover } from './leader-handover.ts'
-import { handOverLeaders } from './leader-handover.ts'
+import { handOverLeaders, leaderships } from './leader-handover.ts'
 import type { NodeAdmissionDeps, NodeAdmissionOptions } from './node-admission.ts'
 import {
   claimNodeId,
@@ -43,9 +44,14 @@ export interface RegistrationOptions extends NodeAdmissionOptions {
   readonly retryMs?: number
   /** How long a clean stop may wait for the store. */
   readonly stopMs?: number
+  /** How long the store may be silent while leaderships are handed over. */
+  readonly silenceMs?: number
 }
 
 const STOP_MS = 2_000
+/** Longer than etcd takes to elect a leader of its own. */
+const SILENCE_MS = 3_000
+const RETRY_MS = 100
 
 interface Registered {
   readonly session: NodeSession
@@ -115,9 +121,10 @@ export class NodeRegistration {
   }
 
   /**
-   * Hands leaderships to other nodes before this one stops; what nobody can take stays until it has.
-   * `settle` brings what is under way to its end, once the store is there to hand over with and while
-   * it is certain who leads: as soon as the node is marked, others take over.
+   * Hands leaderships to other nodes before this one stops; what nobody can take stays until it has,
+   * and a store that is silent is waited for only so long. `settle` brings what is under way to its
+   * end, once the store is there to hand over with and while it is certain who leads: as soon as the
+   * node is marked, others take over.
    */
   async resign(
     signal: AbortSignal,
@@ -125,11 +132,28 @@ export class NodeRegistration {
   ): Promise<Handover> {
     const session = this.session
     if (session === undefined) return { moved: 0, kept: 0 }
-    const { nodeId } = this.#options
-    await this.#markDraining(session, settle, signal).catch((error: unknown) => {
-      this.#deps.logger.warn({ why: whyOf(error) }, 'the node could not be marked as about to stop')
-    })
-    return await handOverLeaders(this.#deps, { nodeId, incarnation: session.incarnation }, signal)
+    const { clock, logger, metadata } = this.#deps
+    const { nodeId, silenceMs = SILENCE_MS } = this.#options
+    const silence = new SilenceLimit(clock, silenceMs)
+    const stop = AbortSignal.any([signal, silence.passed])
+    const settling = once(settle)
+    let handover: Handover | undefined
+    try {
+      await this.#markDraining(session, settling, silence, stop)
+      const node = { nodeId, incarnation: session.incarnation }
+      handover = await handOverLeaders(this.#deps, node, silence, signal)
+    } catch (error) {
+      if (!stop.aborted) throw error
+      await settling()
+    } finally {
+      silence.end()
+    }
+    if (stop.aborted) {
+      const kept = leaderships(metadata.image, nodeId)
+      const fields = { kept, why: whyOf(stop.reason) }
+      logger.warn(fields, 'this node leaves without handing over all that it leads')
+    }
+    return handover ?? { moved: 0, kept: leaderships(metadata.image, nodeId) }
   }
 
   /** Ends the registration, so that others need not wait for the lease to expire. */
@@ -224,20 +248,29 @@ export class NodeRegistration {
   async #markDraining(
     { incarnation, leaseId }: NodeSession,
     settle: () => Promise<void>,
+    silence: SilenceLimit,
     signal: AbortSignal,
   ): Promise<void> {
-    const { store } = this.#deps
+    const { store, metadata } = this.#deps
     const key = nodeKey(this.#options.nodeId)
-    const entry = await unlessAborted(store.get(key), signal)
+    const patience = { ...this.#deps, retryMs: RETRY_MS }
+    const answered = async <T>(call: () => Promise<T>): Promise<T> => {
+      const answer = await untilStoreAnswers(() => unlessAborted(call(), signal), patience, signal)
+      silence.heard()
+      return answer
+    }
+    const entry = await answered(() => store.get(key))
     if (entry?.createRevision !== incarnation) return
     await settle()
+    silence.heard()
     const value = encodeRecord({ ...decodeNode(entry.value), draining: true })
-    const marking = store.transact({
-      compare: [{ key, target: 'createRevision', equals: incarnation }],
-      put: [{ key, value, leaseId }],
-    })
-    const { succeeded, revision } = await unlessAborted(marking, signal)
-    if (succeeded) await this.#deps.metadata.waitForVersion(revision, signal)
+    const { succeeded, revision } = await answered(() =>
+      store.transact({
+        compare: [{ key, target: 'createRevision', equals: incarnation }],
+        put: [{ key, value, leaseId }],
+      }),
+    )
+    if (succeeded) await metadata.waitForVersion(revision, signal)
   }
 
   /** Best done, but never waited for long: the lease ends by itself. */
@@ -260,4 +293,12 @@ function fellBack(revision: number, seen: number): StoreRefusedError {
   return new StoreRefusedError(
     `the metadata store fell back (it is at revision ${revision}, and this node has seen ${seen}), as after a restore from a backup; start the node again`,
   )
+}
+
+function once(job: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => {
+    done ??= job()
+    return done
+  }
 }

@@ -286,17 +286,61 @@ describe('NodeRegistration', () => {
   })
 
   test('handing over ends with its signal when the store is away', async () => {
+    const member = await leaderWithStoreAway()
+    const stop = new AbortController()
+    const resigning = member.registration.resign(stop.signal)
+    await world.clock.runFor(500)
+    stop.abort()
+    expect(await world.clock.run(resigning)).toEqual({ moved: 0, kept: 1 })
+  })
+
+  test('a store that is away is not waited for long; what was taken is answered all the same', async () => {
+    const member = await leaderWithStoreAway()
+    let settled = 0
+    const startMs = world.clock.monotonicMs()
+    const resigning = member.registration.resign(NEVER, async () => void settled++)
+    expect(await world.clock.run(resigning)).toEqual({ moved: 0, kept: 1 })
+    expect(world.clock.monotonicMs() - startMs).toBeLessThan(3_001)
+    expect(settled).toBe(1)
+    expect(member.said('this node leaves without handing over all that it leads')).toEqual([
+      { kept: 1, why: expect.stringContaining('metadata store') },
+    ])
+  })
+
+  test('a store that goes away amid the handing over is not waited for long', async () => {
+    const member = await leaderWithStoreAway()
+    member.handle.heal()
+    const startMs = world.clock.monotonicMs()
+    const away = async () => void world.clock.timer(10, () => (member.handle.faults.away = true))
+    member.handle.faults.latencyMs = 500
+    const resigning = member.registration.resign(NEVER, away)
+    expect(await world.clock.run(resigning)).toEqual({ moved: 0, kept: 1 })
+    expect(world.clock.monotonicMs() - startMs).toBeLessThan(6_000)
+    expect(member.said('this node leaves without handing over all that it leads')).toHaveLength(1)
+  })
+
+  test('a store that hesitates is waited for', async () => {
+    const member = await leaderWithStoreAway()
+    member.handle.heal()
+    let calls = 0
+    const { get } = member.handle
+    member.handle.get = async (key) => {
+      if (++calls <= 3) throw new Error('nobody listens')
+      return await get.call(member.handle, key)
+    }
+    const handover = await world.clock.run(member.registration.resign(NEVER))
+    expect(handover).toEqual({ moved: 1, kept: 0 })
+    expect(member.metadata.image.nodes.get(2)?.draining).toBe(true)
+  })
+
+  async function leaderWithStoreAway(): Promise<Member> {
     for (const id of [1, 2]) await world.join(id)
     world.addTopic('t', [[2, 1]])
     await world.clock.runFor(1_000)
     const member = world.member(2)
     member.handle.faults.away = true
-    const stop = new AbortController()
-    const resigning = member.registration.resign(stop.signal)
-    await world.clock.runFor(5_000)
-    stop.abort()
-    expect(await world.clock.run(resigning)).toEqual({ moved: 0, kept: 1 })
-  })
+    return member
+  }
 
   test('another process that takes the id meanwhile ends this one', async () => {
     const member = await world.join(1)
