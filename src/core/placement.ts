@@ -7,6 +7,8 @@
 export interface PlacementNode {
   readonly id: number
   readonly rack: string
+  /** About to stop, or full: holds replicas only where the others are too few, or of too few racks. */
+  readonly avoid?: boolean
 }
 
 /**
@@ -21,12 +23,27 @@ export function placeReplicas(
   start: number,
 ): number[][] | undefined {
   if (nodes.length === 0 || nodes.length < replicationFactor) return undefined
-  const ring = alternateRacks(nodes)
+  const ring = alternateRacks(chooseNodes(nodes, replicationFactor))
   return Array.from({ length: partitions }, (_, partition) => {
     const leader = (start + partition) % ring.length
     const shift = Math.floor(partition / ring.length)
     return chooseReplicas(ring, leader, shift, replicationFactor)
   })
+}
+
+/** Replicas stay where they are put, so that the racks of a node that is away for a moment count. */
+function chooseNodes(
+  nodes: readonly PlacementNode[],
+  replicationFactor: number,
+): readonly PlacementNode[] {
+  const chosen = nodes.filter(({ avoid }) => avoid !== true)
+  for (const node of nodes) {
+    if (node.avoid !== true) continue
+    const racks = new Set(chosen.map(({ rack }) => rack))
+    const isNewRack = racks.size < replicationFactor && !racks.has(node.rack)
+    if (chosen.length < replicationFactor || isNewRack) chosen.push(node)
+  }
+  return chosen
 }
 
 /** Leader first; then nodes on racks that hold no replica yet, then any. */

@@ -35,6 +35,27 @@ describe('placeReplicas', () => {
     }
   })
 
+  test('a node that is to be avoided holds nothing, unless the others are too few', () => {
+    const rackOf = ['a', 'b', 'c', 'd']
+    const nodes = rackOf.map((rack, id) => ({ id, rack, avoid: id === 1 }))
+    const placed = placeReplicas(nodes, 100, 3, 0)!
+    expect(placed.flat()).not.toContain(1)
+    expect(new Set(placed.map(([leader]) => leader))).toEqual(new Set([0, 2, 3]))
+    for (const replicas of placeReplicas(nodes, 100, 4, 0)!) expect(replicas).toContain(1)
+    expect(placeReplicas(nodes.slice(0, 3), 1, 3, 0)?.[0]?.toSorted()).toEqual([0, 1, 2])
+  })
+
+  test('of those that are to be avoided no more are taken than needed', () => {
+    const nodes = ['a', 'a', 'a', 'a'].map((rack, id) => ({ id, rack, avoid: id < 3 }))
+    for (const replicas of placeReplicas(nodes, 100, 2, 0)!) expect(replicas).toContain(3)
+  })
+
+  test('a rack is not given up for the moment that its only node is to be avoided', () => {
+    const nodes = ['a', 'a', 'b', 'c'].map((rack, id) => ({ id, rack, avoid: id === 3 }))
+    for (const replicas of placeReplicas(nodes, 100, 3, 0)!) expect(replicas).toContain(3)
+    expect(placeReplicas(nodes, 100, 2, 0)?.flat()).not.toContain(3)
+  })
+
   test('always distinct nodes, as many racks as possible, and leaders in balance', () => {
     const racks = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 9 })
     fc.assert(

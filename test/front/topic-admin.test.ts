@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TopicAdmin } from '../../src/front/topic-admin.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
-import { partitionsPrefix, topicKey } from '../../src/metadata/metadata-keys.ts'
+import { nodeKey, partitionsPrefix, topicKey } from '../../src/metadata/metadata-keys.ts'
+import { encodeRecord } from '../../src/metadata/metadata-records.ts'
 import type { MetadataStore, Transaction } from '../../src/metadata/metadata-store.ts'
 import { makeFollowedStore } from '../metadata/temp-store.ts'
 import { NEVER, name, topicPut } from '../metadata/topic-fixtures.ts'
@@ -45,6 +46,20 @@ describe('TopicAdmin', () => {
         revision: base.follower.image.version,
       })
       expect(topic.slotMap.slots.length).toBe(4098)
+    })
+
+    test('nodes that are about to stop get no replicas', async () => {
+      const register = (id: number, draining: boolean) => ({
+        key: nodeKey(id),
+        value: encodeRecord({ url: '', rack: `${id}`, draining }),
+      })
+      const put = [register(1, true), register(2, false), register(3, false)]
+      const { revision } = await base.store.transact({ compare: [], put })
+      await base.follower.waitForVersion(revision, NEVER)
+      const { topic } = await admin.ensure(A, { partitions: 20 }, NEVER)
+      expect(topic.config.replicationFactor).toBe(3)
+      const hosts = new Set(topic.partitions.flatMap(({ replicas }) => replicas))
+      expect(hosts).toEqual(new Set([0, 2, 3]))
     })
 
     test('the second time it is the same, however it is asked for', async () => {
