@@ -173,6 +173,13 @@ export const ERRORS = {
     'The partition belongs to somebody else',
     'The member does not own the partition, or did not at the epoch that it names: another member may be reading it from an earlier offset. Nothing was committed for it.',
   ),
+  'offset-moved': entry(
+    409,
+    true,
+    'no',
+    'The committed offset has moved',
+    'Another request of the same member has committed the partition meanwhile. Nothing was committed for it by this one.',
+  ),
   'instance-in-use': entry(
     409,
     true,

@@ -22,8 +22,16 @@ export interface GroupPosition {
   readonly leaderEpoch: number
 }
 
+export interface OwnedPartition extends GroupPartition {
+  /**
+   * The member epoch at which the member came to own it, this time: the fence of commits, and what tells
+   * whether a position that the client carries is of this ownership or of an earlier one.
+   */
+  readonly sinceEpoch: number
+}
+
 /** A partition that the member owns and may read; its start is committed. */
-export interface AssignedPartition extends GroupPartition {
+export interface AssignedPartition extends OwnedPartition {
   readonly committed: GroupPosition
 }
 
@@ -45,7 +53,7 @@ export interface MemberView {
    * To be given up: no longer delivered; may be committed until the member says, by `owned` of a
    * heartbeat, that it has stopped. Whoever has not within `rebalanceTimeoutMs` is put out of the group.
    */
-  readonly revoking: readonly GroupPartition[]
+  readonly revoking: readonly OwnedPartition[]
   /** The front finds where they start, says so by `startAt`, and looks again. */
   readonly unresolved: readonly UnresolvedPartition[]
   readonly heartbeatIntervalMs: number
@@ -122,6 +130,11 @@ export interface StartAt {
 export interface OffsetToCommit extends PartitionPlace, GroupPosition {
   /** The client's own note, at most `LIMITS.offsetMetadataBytes` of UTF-8. */
   readonly metadata?: string
+  /**
+   * Commit only if this is the committed offset now; else `offset-moved`. Of two requests that read
+   * the same records and commit before they deliver them, only one delivers.
+   */
+  readonly expectedOffset?: number
 }
 
 export interface CommitOffsets {
@@ -132,7 +145,7 @@ export interface CommitOffsets {
   readonly offsets: readonly OffsetToCommit[]
 }
 
-/** In the order of what was asked. Refusals: `partition-not-owned`, `member-fenced`, `topic-not-found`, `partition-not-found`. */
+/** In the order of what was asked. Refusals: `partition-not-owned`, `member-fenced`, `offset-moved`, `topic-not-found`, `partition-not-found`. */
 export type CommitOutcome = PartitionPlace & ({ readonly ok: true } | Refusal)
 
 export interface CommittedOffset extends PartitionPlace, GroupPosition {
