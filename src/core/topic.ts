@@ -2,9 +2,16 @@
 import type { FaultDetail } from '../lib/service-error.ts'
 import { LIMITS } from './limits.ts'
 
+/**
+ * What becomes of old records: `delete` removes them by age and size, `compact` keeps the last one of
+ * each key, `both` does the two.
+ */
+export type Cleanup = 'delete' | 'compact' | 'both'
+
 export interface TopicConfig {
   readonly replicationFactor: number
   readonly minInsyncReplicas: number
+  readonly cleanup: Cleanup
   /** Age at which records are removed; -1 keeps them. */
   readonly retentionMs: number
   /** Bytes of a partition above which its oldest segments are removed; -1 is no limit. */
@@ -12,6 +19,14 @@ export interface TopicConfig {
   readonly segmentBytes: number
   /** Age at which a segment is closed, so that retention can remove it. */
   readonly segmentMs: number
+  /** Share of a partition's closed segments that must be new for it to be compacted. */
+  readonly minCleanableDirtyRatio: number
+  /** For so long after it was written, no record gives way to a later one of its key. */
+  readonly minCompactionLagMs: number
+  /** After so long a record is compacted, however few there are; -1 is no limit. */
+  readonly maxCompactionLagMs: number
+  /** For so long after the first compaction that sees it, the deletion of a key can still be read. */
+  readonly deleteRetentionMs: number
   readonly maxRecordBytes: number
   /** Who stamps the record: `create` the client or front, `append` the leader. */
   readonly timestamps: 'create' | 'append'
@@ -29,6 +44,14 @@ export const PROFILES = {
   throughput: { lingerMs: 5, batchBytes: 1024 * 1024 },
 } as const satisfies Record<string, Partial<TopicConfig>>
 
+/** How a topic is compacted whose creator says nothing of it. */
+export const COMPACTION_DEFAULTS = {
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: -1,
+  deleteRetentionMs: 24 * 3_600_000,
+} as const satisfies Partial<TopicConfig>
+
 export type Profile = keyof typeof PROFILES
 
 /** What a request says about a topic; what it leaves out is not asked for. */
@@ -44,10 +67,12 @@ export function defaultTopicConfig(nodes: number): TopicConfig {
   return {
     replicationFactor,
     minInsyncReplicas: defaultMinInsyncReplicas(replicationFactor),
+    cleanup: 'delete',
     retentionMs: 7 * 24 * 3_600_000,
     retentionBytes: -1,
     segmentBytes: 256 * 1024 * 1024,
     segmentMs: 7 * 24 * 3_600_000,
+    ...COMPACTION_DEFAULTS,
     maxRecordBytes: 1024 * 1024,
     timestamps: 'create',
     flush: 'commit',
@@ -63,6 +88,8 @@ interface Bounds {
   readonly max: number
   /** Whether -1, for no limit, is allowed beside the bounds. */
   readonly unlimited?: true
+  /** Whether it may lie between integers. */
+  readonly fraction?: true
 }
 
 const KIB = 1024
@@ -77,6 +104,10 @@ export const TOPIC_BOUNDS = {
   retentionBytes: { min: 1, max: Number.MAX_SAFE_INTEGER, unlimited: true },
   segmentBytes: { min: 16 * KIB, max: 1024 * MIB },
   segmentMs: { min: 1_000, max: Number.MAX_SAFE_INTEGER },
+  minCleanableDirtyRatio: { min: 0, max: 1, fraction: true },
+  minCompactionLagMs: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  maxCompactionLagMs: { min: 1, max: Number.MAX_SAFE_INTEGER, unlimited: true },
+  deleteRetentionMs: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxRecordBytes: { min: 1 * KIB, max: 16 * MIB },
   lingerMs: { min: 0, max: 1_000 },
   batchBytes: { min: 4 * KIB, max: 4 * MIB },
@@ -121,6 +152,11 @@ export function configFaults(config: TopicConfig, nodes: number): FaultDetail[] 
     const detail = `must be at most ${replicationFactor}, the replicationFactor`
     faults.push({ pointer: '/minInsyncReplicas', detail })
   }
+  const { minCompactionLagMs, maxCompactionLagMs } = config
+  if (maxCompactionLagMs !== -1 && minCompactionLagMs > maxCompactionLagMs) {
+    const detail = `must be at most ${maxCompactionLagMs}, the maxCompactionLagMs`
+    faults.push({ pointer: '/minCompactionLagMs', detail })
+  }
   return faults
 }
 
@@ -163,16 +199,22 @@ function namedSettings(spec: TopicSpec): Partial<TopicConfig> {
   return profile === undefined ? settings : { ...PROFILES[profile], ...settings }
 }
 
+/** Whether records of the topic give way to later ones of their keys. */
+export function isCompacted({ cleanup }: TopicConfig): boolean {
+  return cleanup !== 'delete'
+}
+
 function defaultMinInsyncReplicas(replicationFactor: number): number {
   return replicationFactor >= 3 ? 2 : 1
 }
 
-function isWithin(value: number, { min, max, unlimited }: Bounds): boolean {
-  if (!Number.isSafeInteger(value)) return false
+function isWithin(value: number, { min, max, unlimited, fraction }: Bounds): boolean {
+  if (fraction !== true && !Number.isSafeInteger(value)) return false
   return (unlimited === true && value === -1) || (value >= min && value <= max)
 }
 
-function describeBounds({ min, max, unlimited }: Bounds): string {
+function describeBounds({ min, max, unlimited, fraction }: Bounds): string {
+  if (fraction === true) return `a number from ${min} to ${max}`
   const range =
     max === Number.MAX_SAFE_INTEGER
       ? `an integer of at least ${min}`

@@ -3,6 +3,7 @@ import { LIMITS } from '../core/limits.ts'
 import type { RecordInput } from '../core/record.ts'
 import { RESERVED_HEADER_PREFIX } from '../core/record.ts'
 import { encodedRecordBytes } from '../core/record-batch.ts'
+import { isCompacted } from '../core/topic.ts'
 import type { FaultDetail } from '../lib/service-error.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
@@ -23,19 +24,21 @@ const FAULTS_LISTED = 20
 
 export class RecordCheck {
   readonly #topic: TopicImage
+  readonly #keyRequired: boolean
   readonly #nowMs: number
   readonly #locate: Locate
   readonly #faults: FaultDetail[] = []
 
   constructor(topic: TopicImage, nowMs: number, locate: Locate) {
     this.#topic = topic
+    this.#keyRequired = isCompacted(topic.config)
     this.#nowMs = nowMs
     this.#locate = locate
   }
 
   /**
    * Checks and stamps one record; returns an upper bound of its bytes in a batch.
-   * @throws ServiceError `record-too-large`, `partition-not-found`
+   * @throws ServiceError `record-too-large`, `partition-not-found`, `key-required`
    */
   check(record: ProduceRecord, index: number): number {
     const nowMs = this.#nowMs
@@ -46,6 +49,7 @@ export class RecordCheck {
     if (record.key !== null && record.key.length > LIMITS.keyBytes) {
       this.#fault(index, 'key', `must be at most ${LIMITS.keyBytes} bytes`)
     }
+    if (record.key === null && this.#keyRequired) this.#refuseKeyless(index)
     if (record.headers.length > 0) this.#checkHeaders(record, index)
     if (record.partition >= this.#topic.partitions.length) {
       throw new ServiceError(
@@ -65,6 +69,14 @@ export class RecordCheck {
     if (first === undefined) return
     throw new ServiceError('invalid-record', `${first.pointer} ${first.detail}`, {
       errors: this.#faults.slice(0, FAULTS_LISTED),
+    })
+  }
+
+  #refuseKeyless(index: number): never {
+    const { name, config } = this.#topic
+    const detail = `topic ${name} keeps the last record of each key (cleanup is ${config.cleanup})`
+    throw new ServiceError('key-required', detail, {
+      errors: [{ pointer: this.#locate(index, 'key'), detail: 'is missing' }],
     })
   }
 

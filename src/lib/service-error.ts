@@ -272,6 +272,13 @@ export const ERRORS = {
     'Invalid record',
     'A record of the request is not valid; `errors` points at it (NDJSON: by line). Nothing of the request was written.',
   ),
+  'key-required': entry(
+    422,
+    false,
+    'no',
+    'The record has no key',
+    'The topic keeps the last record of each key (`cleanup` is `compact` or `both`), so every record must have one; `errors` points at the first that has none. Nothing of the request was written.',
+  ),
   'invalid-json': entry(
     422,
     false,

@@ -30,6 +30,13 @@ export class JsonFields {
     return asInteger(this.#members[name], name, min)
   }
 
+  /** In [min, max]. */
+  number(name: string, min: number, max: number): number {
+    const value = this.#members[name]
+    if (typeof value === 'number' && value >= min && value <= max) return value
+    throw new TypeError(`${name} is not a number from ${min} to ${max}`)
+  }
+
   string(name: string): string {
     const value = this.#members[name]
     if (typeof value !== 'string') throw new TypeError(`${name} is not a string`)

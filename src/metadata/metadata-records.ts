@@ -7,6 +7,7 @@ import { parseTopicId } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { PartitionState } from '../core/partition-state.ts'
 import type { TopicConfig } from '../core/topic.ts'
+import { COMPACTION_DEFAULTS } from '../core/topic.ts'
 import { JsonFields } from './json-fields.ts'
 import type { SlotMapRecord } from './slot-map-record.ts'
 import { readSlotMapRecord } from './slot-map-record.ts'
@@ -162,14 +163,31 @@ function readConfig(fields: JsonFields): TopicConfig {
   return {
     replicationFactor: fields.integer('replicationFactor', 1),
     minInsyncReplicas: fields.integer('minInsyncReplicas', 1),
+    cleanup: fields.has('cleanup')
+      ? fields.oneOf('cleanup', ['delete', 'compact', 'both'])
+      : 'delete',
     retentionMs: fields.integer('retentionMs', -1),
     retentionBytes: fields.integer('retentionBytes', -1),
     segmentBytes: fields.integer('segmentBytes', 1),
     segmentMs: fields.integer('segmentMs', 1),
+    ...readCompaction(fields),
     maxRecordBytes: fields.integer('maxRecordBytes', 1),
     timestamps: fields.oneOf('timestamps', ['create', 'append']),
     flush: fields.oneOf('flush', ['commit', 'os']),
     lingerMs: fields.integer('lingerMs', 0),
     batchBytes: fields.integer('batchBytes', 1),
+  }
+}
+
+type CompactionConfig = Pick<TopicConfig, keyof typeof COMPACTION_DEFAULTS>
+
+/** Topics of earlier versions have none of it. */
+function readCompaction(fields: JsonFields): CompactionConfig {
+  if (!fields.has('minCleanableDirtyRatio')) return COMPACTION_DEFAULTS
+  return {
+    minCleanableDirtyRatio: fields.number('minCleanableDirtyRatio', 0, 1),
+    minCompactionLagMs: fields.integer('minCompactionLagMs', 0),
+    maxCompactionLagMs: fields.integer('maxCompactionLagMs', -1),
+    deleteRetentionMs: fields.integer('deleteRetentionMs', 0),
   }
 }

@@ -7,12 +7,13 @@ import { effectiveMinInsync } from '../core/election.ts'
 import type { PartitionKey, TopicId } from '../core/ids.ts'
 import { partitionKey } from '../core/ids.ts'
 import type { TopicConfig } from '../core/topic.ts'
+import { isCompacted } from '../core/topic.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataImage, PartitionImage, TopicImage } from '../metadata/metadata-image.ts'
 import type { LogManager } from '../storage/log-manager.ts'
-import type { PartitionLog } from '../storage/partition-log.ts'
+import type { CompactionSettings, PartitionLog } from '../storage/partition-log.ts'
 import type { ReplicaDeps, Role } from './replica.ts'
 import { Replica } from './replica.ts'
 
@@ -154,9 +155,10 @@ export class Hosting {
   }
 
   #configure(log: PartitionLog, config: TopicConfig, role: Role): void {
-    const { segmentBytes, segmentMs, retentionMs, retentionBytes } = config
-    const retention = role.kind === 'leader' ? { retentionMs, retentionBytes } : UNTIL_TOLD
-    log.settings = { segmentBytes, segmentMs, ...retention }
+    const { segmentBytes, segmentMs, retentionMs, retentionBytes, cleanup } = config
+    const removes = role.kind === 'leader' && cleanup !== 'compact'
+    const retention = removes ? { retentionMs, retentionBytes } : UNTIL_TOLD
+    log.settings = { segmentBytes, segmentMs, ...retention, compaction: compactionOf(config) }
     if (log.damage !== undefined) return
     this.#deps.storage.appender.setFlush(log, config.flush).catch((error: unknown) => {
       this.#deps.logger.warn({ err: error, log: log.identity }, 'the flush mode did not change')
@@ -186,5 +188,17 @@ export class Hosting {
         logger.warn({ err: error, log: log.identity }, 'a log was not deleted')
       })
     }
+  }
+}
+
+/** Every replica compacts for itself: what is left is the same. */
+function compactionOf(config: TopicConfig): CompactionSettings | undefined {
+  if (!isCompacted(config)) return undefined
+  const { minCleanableDirtyRatio, minCompactionLagMs, maxCompactionLagMs } = config
+  return {
+    minDirtyRatio: minCleanableDirtyRatio,
+    minLagMs: minCompactionLagMs,
+    maxLagMs: maxCompactionLagMs === -1 ? Number.POSITIVE_INFINITY : maxCompactionLagMs,
+    deleteRetentionMs: config.deleteRetentionMs,
   }
 }

@@ -24,12 +24,23 @@ export interface LogIdentity {
   readonly partition: number
 }
 
+/** How records give way to later ones of their keys; as the settings of the topic say. */
+export interface CompactionSettings {
+  readonly minDirtyRatio: number
+  readonly minLagMs: number
+  /** Infinite: no record must be compacted by a certain time. */
+  readonly maxLagMs: number
+  readonly deleteRetentionMs: number
+}
+
 /** The settings of the topic that a log heeds. */
 export interface LogSettings {
   readonly segmentBytes: number
   readonly segmentMs: number
   readonly retentionMs: number
   readonly retentionBytes: number
+  /** Undefined: every record stays until retention removes it. */
+  readonly compaction: CompactionSettings | undefined
 }
 
 export const UNLIMITED: LogSettings = {
@@ -37,6 +48,7 @@ export const UNLIMITED: LogSettings = {
   segmentMs: Number.POSITIVE_INFINITY,
   retentionMs: -1,
   retentionBytes: -1,
+  compaction: undefined,
 }
 
 export class PartitionLog {

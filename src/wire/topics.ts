@@ -13,7 +13,7 @@ const PROFILE_NAMES = ['latency', 'throughput'] as const satisfies (keyof typeof
 type Bounded = keyof typeof TOPIC_BOUNDS
 
 /** An integer within the bounds of the setting; -1 as well where that stands for no limit. */
-function setting(name: Bounded, description: string) {
+function setting(name: Exclude<Bounded, 'minCleanableDirtyRatio'>, description: string) {
   const { min, max, ...rest } = TOPIC_BOUNDS[name]
   const format = max > 2 ** 31 ? { format: 'int64' } : {}
   if (!('unlimited' in rest))
@@ -22,12 +22,18 @@ function setting(name: Bounded, description: string) {
   return Type.Integer({ minimum: -1, maximum: max, not: { const: 0 }, ...format, description })
 }
 
+const { min: RATIO_MIN, max: RATIO_MAX } = TOPIC_BOUNDS.minCleanableDirtyRatio
+
 const CONFIG = {
   replicationFactor: setting('replicationFactor', 'Copies of each partition. Fixed at creation.'),
   minInsyncReplicas: setting(
     'minInsyncReplicas',
     'Replicas that must be in sync for `acks=all` to be accepted.',
   ),
+  cleanup: Words(['delete', 'compact', 'both'], {
+    description:
+      'What becomes of old records: `delete` removes them by `retentionMs` and `retentionBytes`, `compact` keeps the last record of each key, `both` does the two.',
+  }),
   retentionMs: setting(
     'retentionMs',
     'Age in milliseconds at which records are removed; -1 keeps them.',
@@ -38,6 +44,23 @@ const CONFIG = {
   ),
   segmentBytes: setting('segmentBytes', 'Size at which a segment file is closed.'),
   segmentMs: setting('segmentMs', 'Age in milliseconds at which a segment file is closed.'),
+  minCleanableDirtyRatio: Type.Number({
+    minimum: RATIO_MIN,
+    maximum: RATIO_MAX,
+    description: "Share of a partition's closed segments that must be new for it to be compacted.",
+  }),
+  minCompactionLagMs: setting(
+    'minCompactionLagMs',
+    'For so many milliseconds no record gives way to a later one of its key.',
+  ),
+  maxCompactionLagMs: setting(
+    'maxCompactionLagMs',
+    'After so many milliseconds records are compacted, however few there are; -1 is no limit.',
+  ),
+  deleteRetentionMs: setting(
+    'deleteRetentionMs',
+    'How long a tombstone can still be read after the first compaction that sees it.',
+  ),
   maxRecordBytes: setting('maxRecordBytes', 'Bytes of one record, key and headers included.'),
   timestamps: Words(['create', 'append'], {
     description: 'Who stamps records: `create` the client or the front, `append` the leader.',

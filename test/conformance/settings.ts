@@ -14,6 +14,9 @@ const BOUNDS: [string, number, number | undefined, number[]][] = [
   ['retentionBytes', 1, undefined, [-1]],
   ['segmentBytes', 16 * KIB, 1024 * MIB, []],
   ['segmentMs', 1_000, undefined, []],
+  ['minCompactionLagMs', 0, undefined, []],
+  ['maxCompactionLagMs', 1, undefined, [-1]],
+  ['deleteRetentionMs', 0, undefined, []],
   ['maxRecordBytes', KIB, 16 * MIB, []],
   ['lingerMs', 0, 1_000, []],
   ['batchBytes', 4 * KIB, 4 * MIB, []],
@@ -56,6 +59,17 @@ export function describeSettings(api: Api): void {
         const { errors = [] } = api.expectProblem(refused, 'invalid-request')
         expect(errors.map(({ pointer }) => pointer)).toContain(`/${setting}`)
       }
+    })
+
+    it.each([0, 0.25, 1])('a share of %d can be asked for', async (minCleanableDirtyRatio) => {
+      const made = await put(api.freshName('share'), { partitions: 1, minCleanableDirtyRatio })
+      expect(made.json()).toMatchObject({ minCleanableDirtyRatio })
+    })
+
+    it.each([-0.01, 1.01, '0.5'])('a share of %s cannot', async (minCleanableDirtyRatio) => {
+      const refused = await put(api.freshName('share'), { minCleanableDirtyRatio })
+      const { errors = [] } = api.expectProblem(refused, 'invalid-request')
+      expect(errors.map(({ pointer }) => pointer)).toContain('/minCleanableDirtyRatio')
     })
 
     it('what is named beside a profile wins over it', async () => {

@@ -5,10 +5,15 @@ import type { Api } from './api.ts'
 
 /** The settings that PROTOCOL.md lists, with their defaults for a single node or a larger cluster. */
 const DEFAULTS = {
+  cleanup: 'delete',
   retentionMs: 604_800_000,
   retentionBytes: -1,
   segmentBytes: 268_435_456,
   segmentMs: 604_800_000,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: -1,
+  deleteRetentionMs: 86_400_000,
   maxRecordBytes: 1_048_576,
   timestamps: 'create',
   flush: 'commit',

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { TopicConfig } from '../../src/core/topic.ts'
 import {
   changedConfig,
   configFaults,
   defaultTopicConfig,
+  isCompacted,
   newTopicConfig,
   specDifferences,
   specFaults,
@@ -59,10 +61,10 @@ describe('specFaults', () => {
     const faults = (value: number) => pointers(specFaults({ [name]: value }))
     expect(faults(min)).toEqual([])
     expect(faults(max)).toEqual([])
-    expect(faults(min + 0.5)).toEqual([`/${name}`])
+    expect(faults(min + 0.5)).toEqual(name.endsWith('Ratio') ? [] : [`/${name}`])
     expect(faults(Number.NaN)).toEqual([`/${name}`])
     expect(faults(max + 1)).toEqual([`/${name}`])
-    const unlimited = name.startsWith('retention')
+    const unlimited = name.startsWith('retention') || name === 'maxCompactionLagMs'
     expect(faults(-1)).toEqual(unlimited ? [] : [`/${name}`])
     if (min > 0) expect(faults(min - 1)).toEqual([`/${name}`])
     expect(faults(-2)).toEqual([`/${name}`])
@@ -86,6 +88,34 @@ describe('configFaults', () => {
   test('more in sync than there are replicas', () => {
     expect(pointers(configFaults({ ...CONFIG, minInsyncReplicas: 2 }, 1))).toEqual([
       '/minInsyncReplicas',
+    ])
+  })
+})
+
+describe('compaction', () => {
+  test('records are not kept back for longer than they may stay', () => {
+    const config = { ...CONFIG, minCompactionLagMs: 5_000 }
+    expect(configFaults(config, 1)).toEqual([])
+    expect(pointers(configFaults({ ...config, maxCompactionLagMs: 4_999 }, 1))).toEqual([
+      '/minCompactionLagMs',
+    ])
+    expect(configFaults({ ...config, maxCompactionLagMs: 5_000 }, 1)).toEqual([])
+  })
+
+  test('a topic can become compacted, and cease to be', () => {
+    const change = changedConfig({ cleanup: 'both' }, EXISTING)
+    expect(change).toMatchObject({ ok: true, changed: true, config: { cleanup: 'both' } })
+    expect(
+      ['delete', 'compact', 'both'].map((cleanup) =>
+        isCompacted({ ...CONFIG, cleanup } as TopicConfig),
+      ),
+    ).toEqual([false, true, true])
+  })
+
+  test('the share that must be new is any number up to all of it', () => {
+    expect(specFaults({ minCleanableDirtyRatio: 0.25 })).toEqual([])
+    expect(specFaults({ minCleanableDirtyRatio: 1.01 })).toEqual([
+      { pointer: '/minCleanableDirtyRatio', detail: 'must be a number from 0 to 1' },
     ])
   })
 })

@@ -246,6 +246,23 @@ describe('Producer', () => {
     expect((error as ServiceError).options.members).toEqual({ limit: 100 })
   })
 
+  it.each(['compact', 'both'] as const)(
+    'takes no record without a key where the last of each key is kept: cleanup %s',
+    async (cleanup) => {
+      const { clock, storage, produce } = setUp()
+      const compacted = topicImage('compacted', 1, { cleanup })
+      const keyed = textRecord('a', { key: Buffer.from('k') })
+      await expect(produce(compacted, [keyed, textRecord('b')])).rejects.toMatchObject({
+        code: 'key-required',
+        options: { errors: [{ pointer: '1/key' }] },
+      })
+      await clock.runUntilIdle()
+      expect(storage.calls).toEqual([])
+      const empty = textRecord('b', { key: Buffer.alloc(0) })
+      expect(await clock.run(produce(compacted, [keyed, empty]))).toBeDefined()
+    },
+  )
+
   it('refuses a condition on one partition for records of another', async () => {
     const { produce } = setUp()
     const expectedTail = { partition: 3, offset: 0 }

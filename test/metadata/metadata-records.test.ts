@@ -43,6 +43,23 @@ describe('topic record', () => {
     expect(JSON.parse(changed)).toEqual({ ...later, config: { ...later.config, lingerMs: 9 } })
   })
 
+  test('a topic of a version without compaction deletes its records, as it did', () => {
+    const { cleanup: _, minCleanableDirtyRatio: __, ...config } = TOPIC.config
+    expect(decodeTopic(JSON.stringify({ ...TOPIC, config }))).toEqual(TOPIC)
+  })
+
+  test('how a topic is compacted comes back as it was written', () => {
+    const config = {
+      ...TOPIC.config,
+      cleanup: 'both' as const,
+      minCleanableDirtyRatio: 0.25,
+      minCompactionLagMs: 1,
+      maxCompactionLagMs: 2,
+      deleteRetentionMs: 0,
+    }
+    expect(decodeTopic(JSON.stringify({ ...TOPIC, config })).config).toEqual(config)
+  })
+
   test.each([
     ['no JSON', '{'],
     ['no object', '[]'],
@@ -52,6 +69,10 @@ describe('topic record', () => {
     ['no config', JSON.stringify({ ...TOPIC, config: null })],
     ['half a config', JSON.stringify({ ...TOPIC, config: { lingerMs: 1 } })],
     ['a fraction', JSON.stringify({ ...TOPIC, config: { ...TOPIC.config, lingerMs: 0.5 } })],
+    [
+      'a share above all',
+      JSON.stringify({ ...TOPIC, config: { ...TOPIC.config, minCleanableDirtyRatio: 2 } }),
+    ],
     ['an unknown word', JSON.stringify({ ...TOPIC, config: { ...TOPIC.config, flush: 'no' } })],
     ['an unknown state', JSON.stringify({ ...TOPIC, state: 'draining' })],
     ['a slot of nobody', withMoves([[6, [0]]])],
