@@ -1,7 +1,7 @@
 /** Where a read stands in each of its partitions; made into a cursor, and moved by what was read. */
 import { assert } from '../lib/assert.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
-import type { CursorPosition } from '../wire/cursor.ts'
+import type { CursorPosition, CursorTopic } from '../wire/cursor.ts'
 import { encodeCursor } from '../wire/cursor.ts'
 import type { FetchPosition } from '../wire/internal.ts'
 
@@ -96,10 +96,13 @@ export class ReadPositions {
     }))
   }
 
-  cursor(): string {
+  cursorTopic(): CursorTopic {
     const { id, slotMap } = this.topic
-    const positions = this.cursorPositions()
-    return encodeCursor({ topics: [{ topicId: id, mapVersion: slotMap.version, positions }] })
+    return { topicId: id, mapVersion: slotMap.version, positions: this.cursorPositions() }
+  }
+
+  cursor(): string {
+    return encodeCursor({ topics: [this.cursorTopic()] })
   }
 
   /** The cursor that differs in one partition, where it reads anew from `offset`. */

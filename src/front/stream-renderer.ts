@@ -1,6 +1,7 @@
 /** Turns fetched batches into segments of a stream, one at a time, each frame with the cursor behind its record. */
 import { batchBytes, batchLastOffset, batchRecordCount } from '../core/record-batch.ts'
 import type { ByteWriter } from '../wire/byte-writer.ts'
+import type { TopicCursor } from '../wire/cursor-writer.ts'
 import { CursorWriter } from '../wire/cursor-writer.ts'
 import type { Fetched } from '../wire/internal.ts'
 import { RecordRenderer } from '../wire/render.ts'
@@ -31,17 +32,25 @@ export class StreamRenderer {
   /** Where the next record is; moves with each segment. */
   readonly positions: ReadPositions
   readonly #renderer: RecordRenderer
-  readonly #cursor: CursorWriter
+  readonly #cursor: TopicCursor
   readonly #out: ByteWriter
   #loaded: Loaded[] = []
 
-  /** `out` may be shared: it is in use only within `next`. */
-  constructor(positions: ReadPositions, rendering: StreamRendering, out: ByteWriter) {
+  /**
+   * `out` may be shared: it is in use only within `next`. `cursor` gives the ids of frames, if they say
+   * more than where this renderer stands.
+   */
+  constructor(
+    positions: ReadPositions,
+    rendering: StreamRendering,
+    out: ByteWriter,
+    cursor?: TopicCursor,
+  ) {
     const { topic } = positions
     this.positions = positions
     this.#out = out
     this.#renderer = new RecordRenderer(topic.name, rendering === 'record' ? 'sse' : 'sse-value')
-    this.#cursor = new CursorWriter(topic.id, topic.slotMap.version, positions.cursorPositions())
+    this.#cursor = cursor ?? new CursorWriter({ topics: [positions.cursorTopic()] }).of(topic.id)
   }
 
   get isLoaded(): boolean {

@@ -1,5 +1,5 @@
 /**
- * The cursor of one topic, kept encoded while its positions move: a step of one partition rewrites
+ * A cursor, kept encoded while its positions move: a step of one partition rewrites
  * the few bytes of it and the checksum. Made for the `id:` of every frame of a stream.
  */
 import type { TopicId } from '../core/ids.ts'
@@ -7,8 +7,8 @@ import { assert } from '../lib/assert.ts'
 import { writeInt32 } from '../lib/big-endian.ts'
 import { crc32c } from '../lib/crc32c.ts'
 import { varintBytes, writeVarint } from '../lib/varint.ts'
-import type { CursorPosition } from './cursor.ts'
-import { CURSOR_CHECKSUM_BYTES, cursorBytes } from './cursor.ts'
+import type { Cursor } from './cursor.ts'
+import { CURSOR_CHECKSUM_BYTES, cursorBytes, topicHeadBytes } from './cursor.ts'
 
 const ALPHABET = Uint8Array.from(
   Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', 'latin1'),
@@ -16,8 +16,16 @@ const ALPHABET = Uint8Array.from(
 /** By how much lastEpoch and offset may still grow: two varints at their longest. */
 const SPARE_BYTES_PER_POSITION = 13
 
+/** The cursor as one of its topics moves it. */
+export interface TopicCursor {
+  /** Moves a partition, which must be one of those given at the start. */
+  set(partition: number, lastEpoch: number, offset: number): void
+  /** The whole cursor as ASCII bytes; they change with the next `set`. */
+  bytes(): Uint8Array
+}
+
 export class CursorWriter {
-  readonly #indexes = new Map<number, number>()
+  readonly #topics = new Map<TopicId, Map<number, number>>()
   /** Where lastEpoch and offset of each position start and end in the raw bytes. */
   readonly #starts: Int32Array
   readonly #ends: Int32Array
@@ -27,40 +35,46 @@ export class CursorWriter {
   #dirtyFrom = 0
   #dirtyEnd: number
 
-  constructor(topicId: TopicId, mapVersion: number, positions: readonly CursorPosition[]) {
-    const sorted = [...positions].sort((a, b) => a.partition - b.partition)
-    const bytes = cursorBytes({ topics: [{ topicId, mapVersion, positions: sorted }] })
-    const capacity = bytes.length + sorted.length * SPARE_BYTES_PER_POSITION
+  /** Positions must be in ascending order of partition. */
+  constructor(cursor: Cursor) {
+    const bytes = cursorBytes(cursor)
+    const count = cursor.topics.reduce((sum, { positions }) => sum + positions.length, 0)
+    const capacity = bytes.length + count * SPARE_BYTES_PER_POSITION
     this.#raw = new Uint8Array(capacity)
     this.#raw.set(bytes)
     this.#encoded = new Uint8Array(Math.ceil((capacity * 4) / 3))
     this.#checksumAt = bytes.length - CURSOR_CHECKSUM_BYTES
     this.#dirtyEnd = bytes.length
-    this.#starts = new Int32Array(sorted.length)
-    this.#ends = new Int32Array(sorted.length)
+    this.#starts = new Int32Array(count)
+    this.#ends = new Int32Array(count)
     let end = this.#checksumAt
-    for (let i = sorted.length - 1; i >= 0; i--) {
-      const { partition, lastEpoch, offset } = sorted[i] as CursorPosition
-      const start = end - varintBytes(lastEpoch + 1) - varintBytes(offset)
-      this.#indexes.set(partition, i)
-      this.#starts[i] = start
-      this.#ends[i] = end
-      end = start - varintBytes(partition)
+    let index = count
+    for (const topic of cursor.topics.toReversed()) {
+      const indexes = new Map<number, number>()
+      this.#topics.set(topic.topicId, indexes)
+      for (const { partition, lastEpoch, offset } of topic.positions.toReversed()) {
+        const start = end - varintBytes(lastEpoch + 1) - varintBytes(offset)
+        indexes.set(partition, --index)
+        this.#starts[index] = start
+        this.#ends[index] = end
+        end = start - varintBytes(partition)
+      }
+      end -= topicHeadBytes(topic)
     }
   }
 
-  /** Moves a partition, which must be one of those given at the start. */
-  set(partition: number, lastEpoch: number, offset: number): void {
-    const index = this.#indexes.get(partition)
-    assert(index !== undefined, `partition ${partition} is not in the cursor`)
-    const start = this.#starts[index] as number
-    const end = this.#ends[index] as number
-    const growth = varintBytes(lastEpoch + 1) + varintBytes(offset) - (end - start)
-    if (growth !== 0) this.#shift(index, end, growth)
-    writeVarint(this.#raw, writeVarint(this.#raw, start, lastEpoch + 1), offset)
-    if (start < this.#dirtyFrom) this.#dirtyFrom = start
-    const dirtyEnd = growth === 0 ? end : this.#checksumAt
-    if (dirtyEnd > this.#dirtyEnd) this.#dirtyEnd = dirtyEnd
+  /** Of a topic that is in the cursor. */
+  of(topicId: TopicId): TopicCursor {
+    const indexes = this.#topics.get(topicId)
+    assert(indexes !== undefined, `topic ${topicId} is not in the cursor`)
+    return {
+      set: (partition, lastEpoch, offset) => {
+        const index = indexes?.get(partition)
+        assert(index !== undefined, `partition ${partition} is not in the cursor`)
+        this.#set(index, lastEpoch, offset)
+      },
+      bytes: () => this.bytes(),
+    }
   }
 
   /** The cursor as ASCII bytes; they change with the next `set`. */
@@ -79,6 +93,17 @@ export class CursorWriter {
 
   text(): string {
     return Buffer.from(this.bytes()).toString('latin1')
+  }
+
+  #set(index: number, lastEpoch: number, offset: number): void {
+    const start = this.#starts[index] as number
+    const end = this.#ends[index] as number
+    const growth = varintBytes(lastEpoch + 1) + varintBytes(offset) - (end - start)
+    if (growth !== 0) this.#shift(index, end, growth)
+    writeVarint(this.#raw, writeVarint(this.#raw, start, lastEpoch + 1), offset)
+    if (start < this.#dirtyFrom) this.#dirtyFrom = start
+    const dirtyEnd = growth === 0 ? end : this.#checksumAt
+    if (dirtyEnd > this.#dirtyEnd) this.#dirtyEnd = dirtyEnd
   }
 
   /** Makes room behind the position, or closes it. */

@@ -1,11 +1,14 @@
 /**
  * The opaque place in topics that readers carry: base64url, without padding, of
- *   version u8 | topic count | topics | CRC-32C of all before, u32
+ *   version u8 | member, from version 2 on | topic count | topics | CRC-32C of all before, u32
+ *   member: length of its id u8 | id in ASCII | member epoch
  *   topic: id 16 bytes | map version | position count | positions, by ascending partition
  *   position: partition | leader epoch of the last record read, plus one | next offset
  * where counts and numbers are unsigned varints.
  */
 
+import type { MemberId } from '../core/group-settings.ts'
+import { parseMemberId } from '../core/group-settings.ts'
 import type { TopicId } from '../core/ids.ts'
 import { topicIdFromBytes } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
@@ -28,17 +31,28 @@ export interface CursorTopic {
   readonly positions: readonly CursorPosition[]
 }
 
-export interface Cursor {
-  readonly topics: readonly CursorTopic[]
+/** Whose place in a group it is, and at which epoch of the member it was given. */
+export interface CursorMember {
+  readonly memberId: MemberId
+  readonly memberEpoch: number
 }
 
-export const CURSOR_VERSION = 1
+export interface Cursor {
+  readonly topics: readonly CursorTopic[]
+  readonly member?: CursorMember
+}
+
+const VERSION_PLAIN = 1
+const VERSION_OF_MEMBER = 2
 export const TOPIC_ID_BYTES = 16
 export const CURSOR_CHECKSUM_BYTES = 4
 const MAX_COUNT = LIMITS.partitionsPerRead
 const MAX_INT32 = 0x7fff_ffff
+const MEMBER_BYTES = 1 + 64 + 5
 /** 256 topics of one partition each, all numbers as long as they get. */
-const MAX_TEXT = Math.ceil(((1 + 2 + MAX_COUNT * (16 + 5 + 1 + 5 + 5 + 8) + 4) * 4) / 3)
+const MAX_TEXT = Math.ceil(
+  ((1 + MEMBER_BYTES + 2 + MAX_COUNT * (16 + 5 + 1 + 5 + 5 + 8) + 4) * 4) / 3,
+)
 
 /** Positions must be in ascending order of partition. */
 export function encodeCursor(cursor: Cursor): string {
@@ -46,11 +60,13 @@ export function encodeCursor(cursor: Cursor): string {
 }
 
 export function cursorBytes(cursor: Cursor): Buffer {
-  let size = 1 + varintBytes(cursor.topics.length) + CURSOR_CHECKSUM_BYTES
+  const { member } = cursor
+  let size = 1 + memberBytes(member) + varintBytes(cursor.topics.length) + CURSOR_CHECKSUM_BYTES
   for (const topic of cursor.topics) size += topicHeadBytes(topic) + positionsBytes(topic.positions)
   const bytes = Buffer.allocUnsafe(size)
-  bytes[0] = CURSOR_VERSION
-  let at = writeVarint(bytes, 1, cursor.topics.length)
+  bytes[0] = member === undefined ? VERSION_PLAIN : VERSION_OF_MEMBER
+  let at = writeMember(bytes, 1, member)
+  at = writeVarint(bytes, at, cursor.topics.length)
   for (const topic of cursor.topics) {
     at = writeTopicHead(bytes, at, topic)
     let previous = -1
@@ -69,14 +85,28 @@ export function decodeCursor(text: string): Cursor | undefined {
   if (text.length > MAX_TEXT) return undefined
   const bytes = Buffer.from(text, 'base64url')
   const end = bytes.length - CURSOR_CHECKSUM_BYTES
-  if (end < 2 || bytes[0] !== CURSOR_VERSION) return undefined
+  const version = bytes[0]
+  if (end < 2 || (version !== VERSION_PLAIN && version !== VERSION_OF_MEMBER)) return undefined
   if (readUint32(bytes, end) !== crc32c(bytes, 0, end)) return undefined
   const reader = new VarintReader()
   reader.reset(bytes, 1, end)
+  const member = version === VERSION_OF_MEMBER ? readMember(reader) : undefined
+  if (version === VERSION_OF_MEMBER && member === undefined) return undefined
   const topics = readTopics(reader)
   if (topics === undefined || reader.failed || reader.at !== end) return undefined
+  const cursor = { topics, ...(member && { member }) }
   // Whatever the decoders forgive (padding, stray characters, long varints) shows here.
-  return encodeCursor({ topics }) === text ? { topics } : undefined
+  return encodeCursor(cursor) === text ? cursor : undefined
+}
+
+function readMember(reader: VarintReader): CursorMember | undefined {
+  const { bytes, at, end } = reader
+  const idEnd = at + 1 + (bytes[at] as number)
+  if (idEnd >= end) return undefined
+  const memberId = parseMemberId(Buffer.from(bytes.subarray(at + 1, idEnd)).toString('latin1'))
+  reader.at = idEnd
+  const memberEpoch = reader.unsigned()
+  return memberId === undefined || memberEpoch > MAX_INT32 ? undefined : { memberId, memberEpoch }
 }
 
 function readTopics(reader: VarintReader): CursorTopic[] | undefined {
@@ -113,7 +143,19 @@ function readPositions(reader: VarintReader, atMost: number): CursorPosition[] |
   return positions
 }
 
-function topicHeadBytes(topic: CursorTopic): number {
+function memberBytes(member: CursorMember | undefined): number {
+  return member === undefined ? 0 : 1 + member.memberId.length + varintBytes(member.memberEpoch)
+}
+
+function writeMember(bytes: Buffer, start: number, member: CursorMember | undefined): number {
+  if (member === undefined) return start
+  const { memberId, memberEpoch } = member
+  bytes[start] = memberId.length
+  bytes.write(memberId, start + 1, 'latin1')
+  return writeVarint(bytes, start + 1 + memberId.length, memberEpoch)
+}
+
+export function topicHeadBytes(topic: CursorTopic): number {
   return TOPIC_ID_BYTES + varintBytes(topic.mapVersion) + varintBytes(topic.positions.length)
 }
 

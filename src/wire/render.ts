@@ -15,7 +15,7 @@ import { RecordCursor } from '../core/record-cursor.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { ByteWriter } from './byte-writer.ts'
-import type { CursorWriter } from './cursor-writer.ts'
+import type { TopicCursor } from './cursor-writer.ts'
 import { asciiBytes } from './json-string.ts'
 import { RecordWriter, valueMedia } from './record-writer.ts'
 import { beginData, endFrame, writeDataLines, writeId } from './sse.ts'
@@ -34,7 +34,7 @@ export interface RenderWindow {
   /** Of records, at least 1. */
   readonly limit?: number
   /** Of an event stream: follows the records; its text is the id of each frame. */
-  readonly cursor?: CursorWriter
+  readonly cursor?: TopicCursor
 }
 
 export interface RenderedBatch {
@@ -93,7 +93,7 @@ export class RecordRenderer {
     return { records, nextOffset: behind, lastEpoch }
   }
 
-  #write(out: ByteWriter, partition: number, ids: CursorWriter | undefined): void {
+  #write(out: ByteWriter, partition: number, ids: TopicCursor | undefined): void {
     const cursor = this.#cursor
     if (this.format === 'json' || this.format === 'ndjson') {
       this.#records.writeRecord(out, partition, cursor)

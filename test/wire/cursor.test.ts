@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { MemberId } from '../../src/core/group-settings.ts'
 import type { TopicId } from '../../src/core/ids.ts'
 import { crc32c } from '../../src/lib/crc32c.ts'
 import type { Cursor, CursorPosition } from '../../src/wire/cursor.ts'
@@ -18,9 +19,17 @@ const positions = fc
 const topicId = fc
   .array(fc.constantFrom(...'0123456789abcdef'), { minLength: 32, maxLength: 32 })
   .map((digits) => digits.join('') as TopicId)
-const cursors: fc.Arbitrary<Cursor> = fc.record({
-  topics: fc.array(fc.record({ topicId, mapVersion: fc.nat(), positions }), { maxLength: 4 }),
+const member = fc.record({
+  memberId: fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/).map((text) => text as MemberId),
+  memberEpoch: fc.nat(),
 })
+const cursors: fc.Arbitrary<Cursor> = fc.record(
+  {
+    topics: fc.array(fc.record({ topicId, mapVersion: fc.nat(), positions }), { maxLength: 4 }),
+    member,
+  },
+  { requiredKeys: ['topics'] },
+)
 
 /** A cursor of any content with a right checksum. */
 function sealed(content: Uint8Array): string {
@@ -50,6 +59,12 @@ describe('cursors', () => {
     expect(text).toBe(sealed(Buffer.from(content, 'hex')))
   })
 
+  it('of a member have a fixed form', () => {
+    const member = { memberId: 'm-1' as MemberId, memberEpoch: 300 }
+    const content = `02${'03'}${Buffer.from('m-1').toString('hex')}${'ac02'}00`
+    expect(encodeCursor({ topics: [], member })).toBe(sealed(Buffer.from(content, 'hex')))
+  })
+
   it('are refused after any change of a character', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ \n'
     fc.assert(
@@ -67,7 +82,10 @@ describe('cursors', () => {
 
   it.each([
     ['nothing', ''],
-    ['another version', sealed(Buffer.from('0200', 'hex'))],
+    ['another version', sealed(Buffer.from('0300', 'hex'))],
+    ['a member without a name', sealed(Buffer.from('02000100', 'hex'))],
+    ['a member of another alphabet', sealed(Buffer.from('02012f0100', 'hex'))],
+    ['a name that is longer than the rest', sealed(Buffer.from('02ff6d0100', 'hex'))],
     ['bytes behind the end', sealed(Buffer.from('010000', 'hex'))],
     ['a number that is longer than it need be', sealed(Buffer.from('018000', 'hex'))],
     ['more topics than there are bytes', sealed(Buffer.from('01ff01', 'hex'))],
@@ -83,7 +101,7 @@ describe('cursors', () => {
     fc.assert(
       fc.property(fc.string(), fc.uint8Array({ maxLength: 60 }), (text, content) => {
         decodeCursor(text)
-        const cursor = decodeCursor(sealed(Uint8Array.of(1, ...content)))
+        const cursor = decodeCursor(sealed(Uint8Array.of(1 + (content.length % 2), ...content)))
         expect(cursor === undefined || cursor.topics.length <= 256).toBe(true)
       }),
       { numRuns: 2000 },

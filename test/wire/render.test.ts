@@ -36,7 +36,11 @@ function batchOf(records: readonly RecordInput[], baseOffset = 1042): Uint8Array
 
 function render(format: RecordFormat, batch: Uint8Array, window: Partial<RenderWindow> = {}) {
   const out = new ByteWriter()
-  const cursor = new CursorWriter(TOPIC_ID, 1, [{ partition: 3, lastEpoch: -1, offset: 0 }])
+  const cursor = new CursorWriter({
+    topics: [
+      { topicId: TOPIC_ID, mapVersion: 1, positions: [{ partition: 3, lastEpoch: -1, offset: 0 }] },
+    ],
+  }).of(TOPIC_ID)
   const result = new RecordRenderer(TOPIC, format).render(out, 3, batch, {
     from: 0,
     cursor,
