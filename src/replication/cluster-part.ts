@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
+import type { Counter } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
@@ -11,6 +12,8 @@ import type { LogManager } from '../storage/log-manager.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
 import { FollowerSessions } from './follower-sessions.ts'
 import { IsrChanges } from './isr-changes.ts'
+import { LeaderMoves } from './leader-moves.ts'
+import type { PreferredLeaderOptions } from './preferred-leaders.ts'
 import type { Replica } from './replica.ts'
 import type { LeaderPeer } from './replica-fetcher.ts'
 import { ReplicaFetchers } from './replica-fetchers.ts'
@@ -28,18 +31,22 @@ export interface ClusterPartDeps {
     partition: number,
   ) => Replica | undefined
   readonly replicas: () => Iterable<Replica>
+  /** Counts leaderships that went back to preferred leaders. */
+  readonly movedBack: Counter
 }
 
 export interface ClusterPartOptions {
   readonly nodeId: number
   readonly incarnation: number
   readonly lagMaxMs: number
+  readonly preferred?: Partial<PreferredLeaderOptions>
 }
 
 export class ClusterPart {
   readonly #sessions: FollowerSessions
   readonly #fetchers: ReplicaFetchers
   readonly #isrChanges: IsrChanges
+  readonly #leaderMoves: LeaderMoves
   #nodes: MetadataImage['nodes']
 
   constructor(deps: ClusterPartDeps, options: ClusterPartOptions) {
@@ -52,6 +59,7 @@ export class ClusterPart {
     })
     this.#fetchers = new ReplicaFetchers(deps, options)
     this.#isrChanges = new IsrChanges(deps, options)
+    this.#leaderMoves = new LeaderMoves(deps, options)
   }
 
   /** When the node last asked for records, on the monotonic clock; -Infinity for never. */
@@ -86,8 +94,10 @@ export class ClusterPart {
   }
 
   async close(): Promise<void> {
+    const moved = this.#leaderMoves.close()
     this.#sessions.close()
     await this.#fetchers.close()
     await this.#isrChanges.close()
+    await moved
   }
 }

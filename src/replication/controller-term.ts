@@ -10,8 +10,6 @@ import { writePartitions } from '../metadata/partition-writes.ts'
 import { waitForChange } from '../metadata/wait-for-change.ts'
 import { ElectionStory } from './election-story.ts'
 import { ElectionSurvey } from './election-survey.ts'
-import type { PreferredLeaderOptions } from './preferred-leaders.ts'
-import { PreferredLeaders } from './preferred-leaders.ts'
 
 export interface ControllerTermDeps {
   readonly store: MetadataStore
@@ -19,17 +17,14 @@ export interface ControllerTermDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly elections: Counter
-  readonly preferredElections: Counter
 }
 
-export interface ControllerTermOptions extends PreferredLeaderOptions {
+export interface ControllerTermOptions {
   /** Changes that come within so long are looked at together. */
   readonly gatherMs: number
   /** Pause after a failure; doubled with each further one, up to `maxRetryMs`. */
   readonly retryMs: number
   readonly maxRetryMs: number
-  /** How often preferred leaders are considered. */
-  readonly preferredIntervalMs: number
 }
 
 export class ControllerTerm {
@@ -37,9 +32,7 @@ export class ControllerTerm {
   readonly #options: ControllerTermOptions
   readonly #story: ElectionStory
   readonly #survey = new ElectionSurvey()
-  readonly #preferred: PreferredLeaders
   readonly epoch: number
-  #preferredDueMs: number
   /** Rounds in a row in which something was not written, and those of them in which others were faster. */
   #failures = 0
   #conflicts = 0
@@ -49,8 +42,6 @@ export class ControllerTerm {
     this.#deps = deps
     this.#options = options
     this.#story = new ElectionStory(deps.logger)
-    this.#preferred = new PreferredLeaders(options)
-    this.#preferredDueMs = deps.clock.monotonicMs() + options.preferredIntervalMs
   }
 
   get offlinePartitions(): number {
@@ -68,7 +59,6 @@ export class ControllerTerm {
     while (metadata.image.controller?.epoch === this.epoch) {
       const { image } = metadata
       this.#story.saw(image)
-      this.#preferred.observe(image, clock.monotonicMs())
       const changes = this.#survey.look(image)
       if (changes.length > 0) {
         this.#story.begin(clock.monotonicMs())
@@ -77,9 +67,7 @@ export class ControllerTerm {
       } else {
         this.#failures = this.#conflicts = 0
         this.#story.end(clock.monotonicMs(), this.#survey.offline)
-        await this.#movePreferred(signal)
-        const idleMs = this.#preferredDueMs - clock.monotonicMs()
-        await waitForChange(this.#deps, image.version, idleMs, signal)
+        await metadata.waitForVersion(image.version + 1, signal)
         await clock.sleep(this.#options.gatherMs, signal)
       }
     }
@@ -104,23 +92,6 @@ export class ControllerTerm {
     }
     // Else the next look would see, and ask for, what is done already.
     await this.#deps.metadata.waitForVersion(revision, signal)
-  }
-
-  /** A round when it is due; what is refused is left for the next one. */
-  async #movePreferred(signal: AbortSignal): Promise<void> {
-    const { store, metadata, clock, logger } = this.#deps
-    const nowMs = clock.monotonicMs()
-    if (nowMs < this.#preferredDueMs) return
-    this.#preferredDueMs = nowMs + this.#options.preferredIntervalMs
-    const moves = this.#preferred.plan(metadata.image, nowMs)
-    if (moves.length === 0) return
-    // Small ones from the start: what is led changes at any time, and nobody waits for a move.
-    const options = { authority: this.authority, conflicts: 2 }
-    const { written, refused, revision } = await writePartitions(store, moves, options, signal)
-    this.#deps.preferredElections.increment(written.length)
-    const fields = { moved: written.length, refused: refused.length }
-    logger.info(fields, 'leadership was moved to preferred leaders')
-    await metadata.waitForVersion(revision, signal)
   }
 
   /** Until there is news, or for a while that grows with the failures. */

@@ -16,6 +16,7 @@ import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { waitForChange } from '../metadata/wait-for-change.ts'
 import type { ControllerTermDeps, ControllerTermOptions } from './controller-term.ts'
 import { ControllerTerm } from './controller-term.ts'
+import { ELECTIONS } from './election-metric.ts'
 import type { NodeSession } from './node-session.ts'
 
 export interface ControllerDeps {
@@ -36,10 +37,6 @@ const DEFAULTS: Omit<ControllerOptions, 'nodeId'> = {
   gatherMs: 10,
   retryMs: 50,
   maxRetryMs: 2_000,
-  preferredIntervalMs: 10_000,
-  settleMs: 300_000,
-  imbalance: 0.1,
-  movesPerRound: 100,
   stopMs: 1_000,
 }
 
@@ -59,11 +56,10 @@ export class Controller {
     this.#deps = deps
     this.#options = { ...DEFAULTS, ...options }
     const { metrics } = deps
-    const [name, help] = ['curlew_elections_total', 'Leaders that this node elected.']
+    const [name, help] = ELECTIONS
     this.#termDeps = {
       ...deps,
       elections: metrics.counter(name, help, { kind: 'leader' }),
-      preferredElections: metrics.counter(name, help, { kind: 'preferred' }),
     }
     metrics.gauge(
       'curlew_offline_partitions',

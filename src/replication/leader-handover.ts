@@ -5,7 +5,7 @@ import type { Logger } from '../env/logger.ts'
 import type { AwaitableMetadataView, MetadataImage } from '../metadata/metadata-image.ts'
 import { nodeKey } from '../metadata/metadata-keys.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
-import type { PartitionChange } from '../metadata/partition-writes.ts'
+import type { PartitionChange, PartitionWriteOutcome } from '../metadata/partition-writes.ts'
 import { writePartitions } from '../metadata/partition-writes.ts'
 import type { SilenceLimit } from '../metadata/silence-limit.ts'
 import { waitForChange } from '../metadata/wait-for-change.ts'
@@ -16,6 +16,12 @@ export interface LeaderHandoverDeps {
   readonly metadata: AwaitableMetadataView
   readonly clock: Clock
   readonly logger: Logger
+}
+
+/** The leader that gives up, as it is registered. */
+export interface LeavingLeader {
+  readonly nodeId: number
+  readonly incarnation: number
 }
 
 export interface Handover {
@@ -29,15 +35,12 @@ const RETRY_MS = 100
 /** Moves what can be moved; stops at the signal's abort, or when the store is silent, with what it has. */
 export async function handOverLeaders(
   deps: LeaderHandoverDeps,
-  node: { readonly nodeId: number; readonly incarnation: number },
+  node: LeavingLeader,
   silence: SilenceLimit,
   signal: AbortSignal,
 ): Promise<Handover> {
   const { store, metadata, logger } = deps
-  const { nodeId, incarnation } = node
-  const authority = [
-    { key: nodeKey(nodeId), target: 'createRevision', equals: incarnation },
-  ] as const
+  const { nodeId } = node
   const stop = AbortSignal.any([signal, silence.passed])
   let moved = 0
   for (let conflicts = 0; !stop.aborted; ) {
@@ -45,8 +48,7 @@ export async function handOverLeaders(
     const changes = planHandover(image, nodeId)
     if (changes.length === 0) break
     try {
-      const options = { authority, conflicts }
-      const outcome = await writePartitions(store, changes, options, stop)
+      const outcome = await writeHandover(store, node, changes, conflicts, stop)
       if (outcome.error === undefined) silence.heard()
       moved += outcome.written.length
       await metadata.waitForVersion(outcome.revision, stop)
@@ -60,6 +62,20 @@ export async function handOverLeaders(
   const kept = leaderships(metadata.image, nodeId)
   logger.info({ moved, kept }, 'leaderships were handed over')
   return { moved, kept }
+}
+
+/** By the right of the leader itself; see `writePartitions`. */
+export function writeHandover(
+  store: MetadataStore,
+  { nodeId, incarnation }: LeavingLeader,
+  changes: readonly PartitionChange[],
+  conflicts: number,
+  signal: AbortSignal,
+): Promise<PartitionWriteOutcome> {
+  const authority = [
+    { key: nodeKey(nodeId), target: 'createRevision', equals: incarnation },
+  ] as const
+  return writePartitions(store, changes, { authority, conflicts }, signal)
 }
 
 function planHandover(image: MetadataImage, nodeId: number): PartitionChange[] {

@@ -1,6 +1,6 @@
 /**
- * Brings leadership back to the first replicas after a node was away: not at once, few at a time, and
- * only of nodes that lead clearly fewer partitions than they should.
+ * Which leaderships go back to the first replicas after a node was away: not at once, few at a time,
+ * and only to nodes that lead clearly fewer partitions than they should.
  */
 import { electPreferred } from '../core/election.ts'
 import type { MetadataImage } from '../metadata/metadata-image.ts'
@@ -37,8 +37,8 @@ export class PreferredLeaders {
     }
   }
 
-  /** The moves of one round. */
-  plan(image: MetadataImage, nowMs: number): PartitionChange[] {
+  /** The moves of one round, of partitions that `leader` leads. */
+  plan(image: MetadataImage, leader: number, nowMs: number): PartitionChange[] {
     const due = [...image.nodes.keys()].filter((id) => this.#isSettled(id, nowMs))
     if (due.length === 0) return []
     this.#weigh(image, new Set(due))
@@ -49,7 +49,7 @@ export class PreferredLeaders {
     for (const { id: topicId, partitions, config } of image.topics.values()) {
       const rules = { isLive, avoid, minInsync: config.minInsyncReplicas }
       for (const [partition, state] of partitions.entries()) {
-        if (!this.#balancing.has(state.replicas[0] ?? -1)) continue
+        if (state.leader !== leader || !this.#balancing.has(state.replicas[0] ?? -1)) continue
         const next = electPreferred(state, rules)
         if (next === undefined) continue
         moves.push(changeOf({ topicId, partition }, state, next, image.nodes))

@@ -3,6 +3,7 @@
  * is registered, and answers for the partitions that it hosts.
  */
 import type { TopicId } from '../core/ids.ts'
+import type { Counter } from '../env/metrics.ts'
 import { nullMetrics } from '../env/metrics.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
@@ -29,9 +30,12 @@ import type {
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
 import { AppendCall, refuse } from './append-call.ts'
 import { AppendMeter } from './append-meter.ts'
+import type { ClusterPartOptions } from './cluster-part.ts'
 import { ClusterPart } from './cluster-part.ts'
+import { ELECTIONS } from './election-metric.ts'
 import { Hosting } from './hosting.ts'
 import type { AppendResult } from './pending-acks.ts'
+import type { PreferredLeaderOptions } from './preferred-leaders.ts'
 import type { Replica } from './replica.ts'
 import { ReplicaFetch, throwRefusal } from './replica-fetch.ts'
 import type { LeaderPeer } from './replica-fetcher.ts'
@@ -58,7 +62,10 @@ export type ReplicaManagerOptions = Partial<StorageOptions> &
   Pick<StorageOptions, 'dataDirectory' | 'nodeId'> & {
     /** How long a follower may be behind before it counts as out of sync; 10 s. */
     readonly replicaLagMaxMs?: number
+    readonly preferredLeaders?: Partial<PreferredLeaderOptions>
   }
+
+type MembershipOptions = Omit<ClusterPartOptions, 'incarnation'>
 
 const REPLICA_LAG_MAX_MS = 10_000
 /** How long a new leader may take to learn what is committed before it says where the log ends. */
@@ -68,11 +75,12 @@ const REMOVAL_MS = 5_000
 
 export class ReplicaManager implements StorageService {
   readonly #deps: ReplicaManagerDeps
-  readonly #options: { readonly nodeId: number; readonly lagMaxMs: number }
+  readonly #options: MembershipOptions
   readonly #storage: LogManager
   readonly #hosting: Hosting
   readonly #fetch: ReplicaFetch
   readonly #meter: AppendMeter
+  readonly #movedBack: Counter
   readonly #closing = new AbortController()
   readonly #whenSettled = Promise.withResolvers<void>()
   #part: ClusterPart | undefined
@@ -81,15 +89,14 @@ export class ReplicaManager implements StorageService {
   #isHandingOver: boolean = false
   #unsubscribe: () => void = () => undefined
 
-  private constructor(
-    deps: ReplicaManagerDeps,
-    storage: LogManager,
-    options: { nodeId: number; lagMaxMs: number },
-  ) {
+  private constructor(deps: ReplicaManagerDeps, storage: LogManager, options: MembershipOptions) {
     this.#deps = deps
     this.#options = options
     this.#storage = storage
-    this.#meter = new AppendMeter(deps.metrics ?? nullMetrics)
+    const { metrics = nullMetrics } = deps
+    this.#meter = new AppendMeter(metrics)
+    const [elections, help] = ELECTIONS
+    this.#movedBack = metrics.counter(elections, help, { kind: 'preferred' })
     const { cluster } = deps
     this.#hosting = new Hosting(
       {
@@ -127,7 +134,7 @@ export class ReplicaManager implements StorageService {
     options: ReplicaManagerOptions,
   ): Promise<ReplicaManager> {
     const { clusterId } = deps.metadata.image
-    const { replicaLagMaxMs = REPLICA_LAG_MAX_MS, ...storageOptions } = options
+    const { replicaLagMaxMs = REPLICA_LAG_MAX_MS, preferredLeaders, ...storageOptions } = options
     const all: StorageOptions = { ...STORAGE_DEFAULTS, clusterId, ...storageOptions }
     let manager: ReplicaManager | undefined
     let failed = false
@@ -139,7 +146,11 @@ export class ReplicaManager implements StorageService {
     }
     const storage = await LogManager.open(deps, all, onFatal)
     const { nodeId } = options
-    manager = new ReplicaManager(deps, storage, { nodeId, lagMaxMs: replicaLagMaxMs })
+    manager = new ReplicaManager(deps, storage, {
+      nodeId,
+      lagMaxMs: replicaLagMaxMs,
+      ...(preferredLeaders !== undefined && { preferred: preferredLeaders }),
+    })
     await manager.#begin()
     return manager
   }
@@ -170,6 +181,7 @@ export class ReplicaManager implements StorageService {
         storage: this.#storage,
         find: (topicId, partition) => this.#hosting.find(topicId, partition),
         replicas: () => this.#hosting.replicas,
+        movedBack: this.#movedBack,
       },
       { ...this.#options, incarnation },
     )

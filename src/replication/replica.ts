@@ -6,6 +6,7 @@ import type { Peers } from '../core/in-sync-replicas.ts'
 import type { Clock } from '../env/clock.ts'
 import type { ServiceError } from '../lib/service-error.ts'
 import { ThresholdWaiters } from '../lib/threshold-waiters.ts'
+import { unlessAborted } from '../lib/unless-aborted.ts'
 import type { LogAppender } from '../storage/log-appender.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { AppendRequest, Refusal } from '../wire/internal.ts'
@@ -43,6 +44,7 @@ export type Role =
   | { readonly kind: 'idle' }
 
 const IDLE: Role = { kind: 'idle' }
+const HANDING_OVER = refuse('partition-unavailable', 'another node is about to lead the partition')
 
 export class Replica {
   readonly log: PartitionLog
@@ -54,6 +56,8 @@ export class Replica {
   /** While the end of the log is being replaced the role stands still; this is the one that comes then. */
   #isReplacing: boolean = false
   #nextRole: Role | undefined
+  /** The leadership is about to go to another node. */
+  #isHandingOver: boolean = false
 
   constructor(deps: ReplicaDeps) {
     const { log } = deps
@@ -121,9 +125,30 @@ export class Replica {
   }
 
   append(request: AppendRequest, settle: (result: AppendResult) => void): void {
-    const refusal = this.refusal()
+    const refusal = this.refusal() ?? (this.#isHandingOver ? HANDING_OVER : undefined)
     if (refusal !== undefined) settle(refusal)
     else this.#tenure?.append(request, settle)
+  }
+
+  /**
+   * Takes no more records, runs `move`, which makes another node the leader, when all that were taken
+   * are committed, and resolves when the role here has ended. `move` gives false if nothing came of it:
+   * then, and when it rejects or the signal aborts, the leader goes on.
+   */
+  async handOver(move: () => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+    const { log } = this
+    const tenure = this.#tenure
+    if (this.#isHandingOver) return false
+    this.#isHandingOver = true
+    try {
+      const hasEnded = () => this.#tenure !== tenure
+      await this.#comesTo(() => hasEnded() || log.highWatermark === log.endOffset, signal)
+      if (hasEnded() || !(await move())) return false
+      await this.#comesTo(hasEnded, signal)
+      return true
+    } finally {
+      this.#isHandingOver = false
+    }
   }
 
   /** Why this node cannot answer for the partition as its leader. */
@@ -210,6 +235,17 @@ export class Replica {
     this.#highWatermark = new ThresholdWaiters(this.log.highWatermark, READERS_MAX)
     before.advance(Number.MAX_SAFE_INTEGER)
     this.#notify()
+  }
+
+  /** Resolves as soon as it holds; rejects with the signal's reason on abort. */
+  async #comesTo(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const look = () => {
+      if (holds()) resolve()
+    }
+    const unobserve = this.observe(look)
+    look()
+    await unlessAborted(promise, signal).finally(unobserve)
   }
 
   #notify(): void {

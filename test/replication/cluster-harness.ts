@@ -283,8 +283,8 @@ export class ClusterHarness {
   }
 
   /** Lets time pass until it holds. */
-  async until(what: string, holds: () => boolean): Promise<void> {
-    for (let ms = 0; ms < PATIENCE_MS; ms += STEP_MS) {
+  async until(what: string, holds: () => boolean, patienceMs = PATIENCE_MS): Promise<void> {
+    for (let ms = 0; ms < patienceMs; ms += STEP_MS) {
       if (holds()) return
       await this.clock.runFor(STEP_MS)
     }

@@ -163,35 +163,6 @@ describe('Controller', () => {
     expect(led).toBeGreaterThanOrEqual(299)
   })
 
-  test('goes back to preferred leaders after a while, a few at a time', async () => {
-    const settings = { settleMs: 60_000, movesPerRound: 40, preferredIntervalMs: 5_000 }
-    world = new ControlWorld()
-    for (const id of [1, 2, 3]) await world.join(id, settings)
-    const controller = world.controller
-    const [away, other] = [1, 2, 3].filter((node) => node !== controller) as [number, number]
-    const id = world.addTopic('t', times(100, [away, other]))
-    await world.clock.runFor(1_000)
-    world.member(away).kill()
-    await world.clock.runFor(2 * TTL_MS)
-    const ledByAway = () => world.leaders(id).filter((leader) => leader === away).length
-    expect(ledByAway()).toBe(0)
-    await world.join(away, settings)
-    for (let p = 0; p < 100; p++) {
-      const value = encodePartition({ ...world.state(id, p), isr: [away, other] })
-      const put = [{ key: `/partitions/${id}/${p}`, value }]
-      world.store.transact({ compare: [], put }, `${other}`)
-    }
-    await world.clock.runFor(55_000)
-    expect(ledByAway()).toBe(0)
-    await world.clock.runFor(11_000)
-    expect(ledByAway()).toBe(40)
-    await world.clock.runFor(15_000)
-    expect(ledByAway()).toBe(100)
-    expect(await world.member(controller).metrics.text()).toContain(
-      'curlew_elections_total{kind="preferred"} 100',
-    )
-  })
-
   test('a clean stop frees the office at once', async () => {
     const first = world.controller
     await world.clock.run(world.member(first).controller.stop())

@@ -93,8 +93,6 @@ class Chaos {
     const member = this.world.boot(id, {
       rate: 0.95 + this.#random.float() * 0.1,
       retryMs: 500,
-      settleMs: 1_000,
-      preferredIntervalMs: 1_000,
     })
     member.local = () => local
     // One that is killed before it is up stays where it is.

@@ -1,14 +1,14 @@
 /** All scenarios, by name. */
 import { DELETIONS } from './deletions.ts'
 import { FAILOVERS } from './failover.ts'
+import { HANDOVERS } from './handovers.ts'
 import { MEMBERSHIPS } from './membership.ts'
 import { NEAR_READS } from './near-reads.ts'
 import type { Scenario } from './scenario.ts'
 import { ZOMBIES } from './zombies.ts'
 
 export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map(
-  [...FAILOVERS, ...MEMBERSHIPS, ...NEAR_READS, ...ZOMBIES, ...DELETIONS].map((scenario) => [
-    scenario.name,
-    scenario,
-  ]),
+  [...FAILOVERS, ...HANDOVERS, ...MEMBERSHIPS, ...NEAR_READS, ...ZOMBIES, ...DELETIONS].map(
+    (scenario) => [scenario.name, scenario],
+  ),
 )
