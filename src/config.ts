@@ -84,6 +84,7 @@ const STORAGE = {
   journalBytes: size('Size of the journal at which producers wait.', 512 * MIB, 64 * MIB, 64 * GIB),
   minFreeBytes: size('Free disk space below which records are refused.', 96 * MIB, 0, 64 * GIB),
   checkpointIntervalMs: duration('Time between checkpoints.', 10_000, 100, 3_600_000),
+  directIo: on('Whether records are written past the page cache, where the system can.', true),
 }
 
 /** How the nodes of a cluster trust each other. */

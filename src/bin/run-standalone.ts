@@ -17,7 +17,7 @@ export async function runStandalone(config: Config): Promise<never> {
     clock,
     logger,
     random: new SystemRandom(),
-    fileSystem: new NodeFileSystem(),
+    fileSystem: new NodeFileSystem({ directIo: config.directIo }),
     metrics: new PromMetrics(),
     onFatal: life.die('what was acknowledged can no longer be vouched for'),
   })

@@ -5,9 +5,12 @@
 import { fdatasyncSync, writevSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { dropBytes } from '../lib/drop-bytes.ts'
+import { isUnsupported } from './direct-writes.ts'
 
 export interface DurableWrite {
   readonly fd: number
+  /** Of the same file, past the page cache; it takes only parts that begin at a page. */
+  readonly directFd: number | undefined
   readonly parts: readonly Uint8Array[]
   readonly position: number
   /** Whether a sync must follow because the descriptor was opened without O_DSYNC. */
@@ -31,9 +34,20 @@ function writeFully(fd: number, parts: readonly Uint8Array[], position: number):
   }
 }
 
+function wroteDirectly({ directFd, parts, position }: DurableWrite): boolean {
+  if (directFd === undefined) return false
+  try {
+    writeFully(directFd, parts, position)
+    return true
+  } catch (error) {
+    if (isUnsupported(error)) return false
+    throw error
+  }
+}
+
 function perform(write: DurableWrite): DurableReply {
   try {
-    writeFully(write.fd, write.parts, write.position)
+    if (!wroteDirectly(write)) writeFully(write.fd, write.parts, write.position)
     if (write.syncAfter) fdatasyncSync(write.fd)
     return undefined
   } catch (error) {

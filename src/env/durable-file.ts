@@ -71,7 +71,9 @@ export class DurableWriter {
 
 export interface DurableDescriptor {
   readonly fd: number
-  /** Whether the descriptor itself makes writes durable (O_DSYNC). */
+  /** Of the same file, past the page cache, where the system can. */
+  readonly directFd: number | undefined
+  /** Whether the descriptors themselves make writes durable (O_DSYNC). */
   readonly synced: boolean
   close(): Promise<void>
 }
@@ -90,8 +92,8 @@ export class ThreadedDurableFile implements DurableFile {
 
   write(parts: readonly Uint8Array[], position: number): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(closedError())
-    const { fd, synced } = this.#descriptor
-    const done = this.#writer.write({ fd, parts, position, syncAfter: !synced })
+    const { fd, directFd, synced } = this.#descriptor
+    const done = this.#writer.write({ fd, directFd, parts, position, syncAfter: !synced })
     this.#inFlight = done.catch(() => undefined)
     return done
   }

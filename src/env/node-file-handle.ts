@@ -3,19 +3,30 @@
  * less than FileHandle. The descriptor outlives every call on it, as its number is reused after.
  */
 import { close, fdatasync, fstat, ftruncate, read, writev } from 'node:fs'
+import type { DirectWrites, WriteStep } from './direct-writes.ts'
 import { closedError } from './durable-file.ts'
 import type { FileHandle } from './file-system.ts'
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value?: T) => void
 
+/** How large writes of a file go past the page cache. */
+export interface PastCache {
+  readonly writes: DirectWrites
+  /** Opens a second descriptor of the file, for such writes only. */
+  readonly open: () => Promise<number>
+}
+
 export class NodeFileHandle implements FileHandle {
   readonly #fd: number
+  readonly #pastCache: PastCache | undefined
+  #direct: Promise<NodeFileHandle> | undefined
   #running = 0
   #closing: Promise<void> | undefined
   #drained: (() => void) | undefined
 
-  constructor(fd: number) {
+  constructor(fd: number, pastCache?: PastCache) {
     this.#fd = fd
+    this.#pastCache = pastCache
   }
 
   async readAt(target: Uint8Array, position: number): Promise<number> {
@@ -30,8 +41,11 @@ export class NodeFileHandle implements FileHandle {
     return filled
   }
 
-  writeAt(parts: readonly Uint8Array[], position: number): Promise<number> {
-    return this.#call<number>((done) => writev(this.#fd, parts, position, done))
+  /** In steps: no block of the disk is written both through the cache and past it. */
+  async writeAt(parts: readonly Uint8Array[], position: number): Promise<number> {
+    const step = this.#pastCache?.writes.step(parts, position)
+    if (step === undefined) return await this.#write(parts, position)
+    return (await this.#writeDirect(step, position)) ?? (await this.#write(step.parts, position))
   }
 
   truncate(sizeBytes: number): Promise<void> {
@@ -47,12 +61,34 @@ export class NodeFileHandle implements FileHandle {
   }
 
   close(): Promise<void> {
-    this.#closing ??= new Promise((resolve, reject) => {
+    this.#closing ??= this.#finish()
+    return this.#closing
+  }
+
+  async #finish(): Promise<void> {
+    const direct = await this.#direct?.catch(() => undefined)
+    await direct?.close()
+    await new Promise<void>((resolve, reject) => {
       const run = () => close(this.#fd, (error) => (error ? reject(error) : resolve()))
       if (this.#running === 0) run()
       else this.#drained = run
     })
-    return this.#closing
+  }
+
+  async #writeDirect(
+    { parts, isDirect }: WriteStep,
+    position: number,
+  ): Promise<number | undefined> {
+    if (!isDirect || this.#pastCache === undefined || this.#closing !== undefined) return
+    const { writes, open } = this.#pastCache
+    return await writes.perform(parts, async (bytes) => {
+      this.#direct ??= open().then((fd) => new NodeFileHandle(fd))
+      return await (await this.#direct).writeAt([bytes], position)
+    })
+  }
+
+  #write(parts: readonly Uint8Array[], position: number): Promise<number> {
+    return this.#call<number>((done) => writev(this.#fd, parts, position, done))
   }
 
   #call<T>(start: (done: Done<T>) => void): Promise<T> {

@@ -2,6 +2,7 @@
 import { constants, open as openCallback } from 'node:fs'
 import { mkdir, open as openDirectory, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
+import { DirectWrites, isUnsupported, O_DIRECT } from './direct-writes.ts'
 import { DurableWriter, ThreadedDurableFile } from './durable-file.ts'
 import type { DurableFile, FileHandle, FileSystem } from './file-system.ts'
 import { NodeFileHandle } from './node-file-handle.ts'
@@ -14,21 +15,29 @@ const SQLITE_BUSY = 5
 export interface NodeFileSystemOptions {
   /** Write and fdatasync in place of O_DSYNC, as is done where the system has no O_DSYNC. */
   readonly syncAfterWrite?: boolean
+  /** Whether large and durable writes go past the page cache where the system can. Default true. */
+  readonly directIo?: boolean
 }
 
 export class NodeFileSystem implements FileSystem {
   readonly #dsync: number
   readonly #writer = new DurableWriter()
+  readonly #directWrites: DirectWrites | undefined
 
   constructor(options: NodeFileSystemOptions = {}) {
+    this.#directWrites = (options.directIo ?? true) ? new DirectWrites() : undefined
     // Undefined on systems without it, whatever the type says.
     const dsync = constants.O_DSYNC as number | undefined
     this.#dsync = options.syncAfterWrite ? 0 : (dsync ?? 0)
   }
 
   async open(path: string, mode: 'read' | 'create'): Promise<FileHandle> {
-    const flags = mode === 'read' ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT
-    return new NodeFileHandle(await openDescriptor(path, flags))
+    if (mode === 'read') return new NodeFileHandle(await openDescriptor(path, constants.O_RDONLY))
+    const fd = await openDescriptor(path, constants.O_RDWR | constants.O_CREAT)
+    const writes = this.#directWrites
+    if (writes === undefined) return new NodeFileHandle(fd)
+    const open = () => openDescriptor(path, constants.O_WRONLY | (O_DIRECT ?? 0))
+    return new NodeFileHandle(fd, { writes, open })
   }
 
   async openDurable(path: string, sizeBytes: number): Promise<DurableFile> {
@@ -43,12 +52,26 @@ export class NodeFileSystem implements FileSystem {
       await filler.close()
     }
     const fd = await openDescriptor(path, constants.O_RDWR | this.#dsync)
-    const handle = new NodeFileHandle(fd)
+    const directFd = await this.#openDirect(path)
+    const handles = [fd, directFd]
+      .filter((one) => one !== undefined)
+      .map((one) => new NodeFileHandle(one))
     return new ThreadedDurableFile(this.#writer, {
       fd,
+      directFd,
       synced: this.#dsync !== 0,
-      close: () => handle.close(),
+      close: async () => void (await Promise.all(handles.map((handle) => handle.close()))),
     })
+  }
+
+  async #openDirect(path: string): Promise<number | undefined> {
+    if (this.#directWrites === undefined || O_DIRECT === undefined) return
+    try {
+      return await openDescriptor(path, constants.O_WRONLY | this.#dsync | O_DIRECT)
+    } catch (error) {
+      if (isUnsupported(error)) return
+      throw error
+    }
   }
 
   async makeDirectory(path: string): Promise<void> {

@@ -21,6 +21,7 @@
  */
 import { assert } from '../lib/assert.ts'
 import { combineCrc32c, crc32c } from '../lib/crc32c.ts'
+import { sharedPageAligned } from '../lib/page-aligned.ts'
 import { ECHO_MAX_BYTES, EchoBuilder } from './journal-echo.ts'
 
 export const BLOCK_BYTES = 4096
@@ -86,8 +87,8 @@ export class GroupBuilder {
 
   constructor(capacityBytes: number) {
     this.capacityBytes = paddedBytes(capacityBytes)
-    this.#bytes = new Uint8Array(new SharedArrayBuffer(this.capacityBytes))
-    this.#view = new DataView(this.#bytes.buffer)
+    this.#bytes = sharedPageAligned(this.capacityBytes)
+    this.#view = new DataView(this.#bytes.buffer, 0, this.capacityBytes)
   }
 
   get framesBytes(): number {

@@ -1,6 +1,8 @@
 /** What every FileSystem does, whatever is behind it. `make` gives one with an empty folder to work in. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { FileSystem } from '../../src/env/file-system.ts'
+import { SeededRandom } from '../../src/env/seeded-random.ts'
+import { dropBytes } from '../../src/lib/drop-bytes.ts'
 
 export interface FileSystemUnderTest {
   readonly fileSystem: FileSystem
@@ -47,6 +49,43 @@ export function fileSystemContract(name: string, make: () => Promise<FileSystemU
       expect(await file.readAt(bytes, 8)).toBe(0)
       expect(await file.readAt(bytes, 800)).toBe(0)
       await file.close()
+    })
+
+    test('writes of any size at any place land where they belong, however they are done', async () => {
+      const random = new SeededRandom(7)
+      const below = (bound: number) => random.uint32() % bound
+      const file = await fs.open(at('large'), 'create')
+      const expected = new Uint8Array(6 * 1024 * 1024)
+      let endPosition = 0
+      for (let turn = 1; turn <= 40; turn++) {
+        // Mostly one behind the other, as a log grows; at times over what is there.
+        const position = below(4) === 0 ? below(endPosition + 1) : endPosition
+        const fitting = Math.min(
+          below(turn % 2 === 0 ? 20_000 : 1_500_000),
+          6 * 1024 * 1024 - position,
+        )
+        const bytes = new Uint8Array(fitting).fill(turn)
+        expected.set(bytes, position)
+        const cut = below(fitting + 1)
+        let parts: readonly Uint8Array[] = [bytes.subarray(0, cut), bytes.subarray(cut)]
+        for (let done = 0; done < fitting; ) {
+          const step = await file.writeAt(parts, position + done)
+          expect(step).toBeGreaterThan(0)
+          done += step
+          parts = dropBytes(parts, step)
+          // Brings it into whatever cache there is, before more is written there.
+          await file.readAt(new Uint8Array(10_000), Math.max(0, position + done - 5000))
+        }
+        endPosition = Math.max(endPosition, position + fitting)
+      }
+      const found = new Uint8Array(endPosition)
+      expect(await file.sizeBytes()).toBe(endPosition)
+      expect(await file.readAt(found, 0)).toBe(endPosition)
+      expect(Buffer.compare(found, expected.subarray(0, endPosition))).toBe(0)
+      await file.close()
+      await expect(file.writeAt([new Uint8Array(65_536)], 0)).rejects.toMatchObject({
+        code: 'EBADF',
+      })
     })
 
     test('opening for reading needs a file', async () => {

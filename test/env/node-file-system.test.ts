@@ -17,7 +17,9 @@ async function make(options = {}) {
 }
 
 fileSystemContract('NodeFileSystem', make)
+fileSystemContract('NodeFileSystem through the page cache', () => make({ directIo: false }))
 durableFileContract('NodeFileSystem', make)
+durableFileContract('NodeFileSystem through the page cache', () => make({ directIo: false }))
 durableFileContract('NodeFileSystem without O_DSYNC', () => make({ syncAfterWrite: true }))
 
 test('the kernel gives a lock free when its process is killed', async () => {
