@@ -131,6 +131,14 @@ export class ClusterStorage implements StorageService {
     )
   }
 
+  /** Asks the leader to make the preferred one the leader; false if it cannot, or cannot be asked. */
+  async handBack(topicId: TopicId, partition: number): Promise<boolean> {
+    const client = this.#nodes.leaderOf(topicId, partition)?.client
+    const deadlineMs = this.#deps.clock.monotonicMs() + DESCRIBE_MS
+    const options = { deadlineMs, signal: this.#stop.signal }
+    return (await client?.handBack(topicId, partition, options).catch(() => false)) === true
+  }
+
   /** Ends every call that is under way. */
   close(): void {
     this.#stop.abort(new ServiceError('draining', 'the front is shutting down'))

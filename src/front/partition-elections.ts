@@ -3,6 +3,7 @@
  * that may lack committed records, for when nobody who has them will come back.
  */
 import { cleanCandidate, electPreferred, uncleanElect } from '../core/election.ts'
+import type { TopicId } from '../core/ids.ts'
 import type { PartitionState } from '../core/partition-state.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
@@ -18,6 +19,8 @@ export interface PartitionElectionsDeps {
   readonly view: AwaitableMetadataView
   readonly clock: Clock
   readonly logger: Logger
+  /** Asks the leader to hand over to the preferred one; whether it did. Absent where there is only one node. */
+  readonly handBack?: (topicId: TopicId, partition: number) => Promise<boolean>
 }
 
 export interface PartitionPlace {
@@ -52,11 +55,13 @@ export class PartitionElections {
   }
 
   /**
-   * Makes the first replica the leader, if it is not.
+   * Makes the first replica the leader, if it is not. The one that leads does so itself, so that no
+   * producer is left in doubt; only if it cannot, or does not answer, it is replaced as it stands.
    * @throws ServiceError `election-refused` when it is not up, about to stop or not in sync
    */
   async electPreferred(place: PartitionPlace, signal: AbortSignal): Promise<PartitionState> {
     const { minInsyncReplicas: minInsync } = place.topic.config
+    await this.#deps.handBack?.(place.topic.id, place.partition)
     return await this.#elect(place, signal, ({ state, up, draining }) => {
       const [preferred = -1] = state.replicas
       if (state.leader === preferred) return undefined

@@ -19,6 +19,7 @@ import { decodeReplicaAnswer, encodeReplicaFetch } from '../wire/replica-fetch-c
 import type { ResolvedOffset } from '../wire/storage-control.ts'
 import {
   decodeLogStart,
+  decodeMoved,
   decodeOffsets,
   decodeOffsetsOf,
   decodeResolvedOffset,
@@ -100,6 +101,11 @@ export class StorageClient {
   ): Promise<ResolvedOffset> {
     const call = { topicId, partition, at }
     return this.#control(PATHS.resolveOffset, call, options, decodeResolvedOffset)
+  }
+
+  /** Asks the leader to make the preferred one the leader; whether it did. */
+  handBack(topicId: TopicId, partition: number, options: WaitOptions): Promise<boolean> {
+    return this.#control(PATHS.handBack, { topicId, partition }, options, decodeMoved)
   }
 
   /** @throws ServiceError `outcome-unknown` when the records may be gone */

@@ -45,7 +45,12 @@ export class FrontNode {
           ...deps,
           front: core.front,
           topics,
-          elections: new PartitionElections({ ...deps, store, view: metadata }),
+          elections: new PartitionElections({
+            ...deps,
+            store,
+            view: metadata,
+            handBack: (topicId, partition) => storage.handBack(topicId, partition),
+          }),
           storage,
           metadata,
           controller: () => metadata.image.controller?.nodeId ?? -1,

@@ -2,6 +2,7 @@
  * What a storage node does as one of several, for as long as it is registered: serves its followers,
  * copies its leaders, and writes changes of its in-sync replicas.
  */
+import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Counter } from '../env/metrics.ts'
@@ -26,10 +27,7 @@ export interface ClusterPartDeps {
   readonly store: MetadataStore
   readonly metadata: MetadataView
   readonly peer: (nodeId: number) => LeaderPeer | undefined
-  readonly find: (
-    topicId: Replica['log']['identity']['topicId'],
-    partition: number,
-  ) => Replica | undefined
+  readonly find: (topicId: TopicId, partition: number) => Replica | undefined
   readonly replicas: () => Iterable<Replica>
   /** Counts leaderships that went back to preferred leaders. */
   readonly movedBack: Counter
@@ -70,6 +68,11 @@ export class ClusterPart {
   /** A follower asks for records. */
   fetch(request: ReplicaFetchRequest, signal: AbortSignal): Promise<ReplicaFetchReply> {
     return this.#sessions.fetch(request, signal)
+  }
+
+  /** Makes the preferred leader of a partition that this node leads its leader; whether that came about. */
+  handBack(topicId: TopicId, partition: number): Promise<boolean> {
+    return this.#leaderMoves.handBack(topicId, partition)
   }
 
   /** The role of the replica may have changed. */

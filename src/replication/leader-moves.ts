@@ -3,6 +3,7 @@
  * doubt: the partition takes no more records, those it took are committed, and then another leads.
  * Only the leader can do so, as nobody else knows what is under way.
  */
+import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Counter } from '../env/metrics.ts'
@@ -14,7 +15,7 @@ import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { PartitionChange } from '../metadata/partition-writes.ts'
 import { writeHandover } from './leader-handover.ts'
 import type { PreferredLeaderOptions } from './preferred-leaders.ts'
-import { PreferredLeaders } from './preferred-leaders.ts'
+import { PreferredLeaders, preferredMove } from './preferred-leaders.ts'
 import type { Replica } from './replica.ts'
 
 export interface LeaderMovesDeps {
@@ -22,7 +23,7 @@ export interface LeaderMovesDeps {
   readonly metadata: MetadataView
   readonly clock: Clock
   readonly logger: Logger
-  readonly find: (topicId: PartitionChange['topicId'], partition: number) => Replica | undefined
+  readonly find: (topicId: TopicId, partition: number) => Replica | undefined
   /** Counts leaderships that went back to preferred leaders. */
   readonly movedBack: Counter
 }
@@ -70,6 +71,16 @@ export class LeaderMoves {
       }
     }
     return moved
+  }
+
+  /** Makes the preferred leader of a partition that this node leads its leader; whether that came about. */
+  async handBack(topicId: TopicId, partition: number): Promise<boolean> {
+    const { metadata, movedBack } = this.#deps
+    const change = preferredMove(metadata.image, this.#options.nodeId, { topicId, partition })
+    if (change === undefined) return false
+    const moved = await this.move([change])
+    movedBack.increment(moved)
+    return moved === 1
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@
 import { electPreferred } from '../core/election.ts'
 import type { MetadataImage } from '../metadata/metadata-image.ts'
 import type { PartitionChange } from '../metadata/partition-writes.ts'
+import type { PartitionPlace } from '../wire/internal.ts'
 import { changeOf, drainingNodes } from './election-survey.ts'
 
 export interface PreferredLeaderOptions {
@@ -44,15 +45,12 @@ export class PreferredLeaders {
     this.#weigh(image, new Set(due))
     if (this.#balancing.size === 0) return []
     const moves: PartitionChange[] = []
-    const avoid = drainingNodes(image)
-    const isLive = (node: number) => image.nodes.has(node)
-    for (const { id: topicId, partitions, config } of image.topics.values()) {
-      const rules = { isLive, avoid, minInsync: config.minInsyncReplicas }
-      for (const [partition, state] of partitions.entries()) {
-        if (state.leader !== leader || !this.#balancing.has(state.replicas[0] ?? -1)) continue
-        const next = electPreferred(state, rules)
-        if (next === undefined) continue
-        moves.push(changeOf({ topicId, partition }, state, next, image.nodes))
+    for (const { id: topicId, partitions } of image.topics.values()) {
+      for (const [partition, { replicas }] of partitions.entries()) {
+        if (!this.#balancing.has(replicas[0] ?? -1)) continue
+        const move = preferredMove(image, leader, { topicId, partition })
+        if (move === undefined) continue
+        moves.push(move)
         if (moves.length === this.#options.movesPerRound) return moves
       }
     }
@@ -85,4 +83,19 @@ export class PreferredLeaders {
       if (due.has(id) && elsewhere > preferred * this.#options.imbalance) this.#balancing.add(id)
     }
   }
+}
+
+/** From `leader` to the first replica; undefined: the one does not lead, or the other cannot. */
+export function preferredMove(
+  image: MetadataImage,
+  leader: number,
+  { topicId, partition }: PartitionPlace,
+): PartitionChange | undefined {
+  const topic = image.topicsById.get(topicId)
+  const state = topic?.partitions[partition]
+  if (topic === undefined || state?.leader !== leader) return undefined
+  const isLive = (node: number) => image.nodes.has(node)
+  const minInsync = topic.config.minInsyncReplicas
+  const next = electPreferred(state, { isLive, avoid: drainingNodes(image), minInsync })
+  return next && changeOf({ topicId, partition }, state, next, image.nodes)
 }

@@ -247,6 +247,11 @@ export class ReplicaManager implements StorageService {
     return await this.#part.fetch(request, AbortSignal.any([signal, this.#closing.signal]))
   }
 
+  /** Makes the preferred leader of a partition that this node leads its leader; whether that came about. */
+  async handBack({ topicId, partition }: PartitionPlace): Promise<boolean> {
+    return (await this.#part?.handBack(topicId, partition)) === true
+  }
+
   async resolveOffset(
     topicId: TopicId,
     partition: number,

@@ -1,4 +1,4 @@
-/** The small calls to a storage node, in JSON: offsets of one or many, resolve-offset, delete-records. */
+/** The small calls to a storage node, in JSON: offsets of one or many, resolve-offset, delete-records, hand-back. */
 import { parseTopicId } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { OffsetQuery, PartitionOffsets, PartitionPlace } from './internal.ts'
@@ -32,7 +32,8 @@ export function encodeControl(
     | { readonly places: readonly PartitionPlace[] }
     | { readonly offsets: readonly (PartitionOffsets | undefined)[] }
     | ResolvedOffset
-    | { readonly logStartOffset: number },
+    | { readonly logStartOffset: number }
+    | { readonly moved: boolean },
 ): Uint8Array {
   return Buffer.from(JSON.stringify(message))
 }
@@ -83,6 +84,10 @@ export function decodeResolvedOffset(body: Uint8Array): ResolvedOffset {
 
 export function decodeLogStart(body: Uint8Array): { logStartOffset: number } {
   return { logStartOffset: integer(parse(body), 'logStartOffset', 0) }
+}
+
+export function decodeMoved(body: Uint8Array): boolean {
+  return parse(body)['moved'] === true
 }
 
 function partitionOf(members: Members): PartitionCall {

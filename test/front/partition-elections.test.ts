@@ -30,6 +30,7 @@ describe('PartitionElections', () => {
   let beforeWrite: (() => Promise<unknown>) | undefined
   let losesAnswers: number
   let isAway: boolean
+  let handBack: (() => Promise<boolean>) | undefined
 
   beforeEach(async () => {
     base = await makeFollowedStore()
@@ -37,6 +38,7 @@ describe('PartitionElections', () => {
     beforeWrite = undefined
     losesAnswers = 0
     isAway = false
+    handBack = undefined
   })
   afterEach(() => base.close())
 
@@ -71,7 +73,8 @@ describe('PartitionElections', () => {
   function elections() {
     const log = (fields: object) => void logged.push(fields)
     const logger: Logger = { ...nullLogger, warn: log }
-    const service = new PartitionElections({ ...base, store, view: base.follower, logger })
+    const deps = { ...base, store, view: base.follower, logger }
+    const service = new PartitionElections({ ...deps, ...(handBack && { handBack }) })
     const topic = base.follower.image.topics.get(name('t'))!
     const place = { topic, partition: 0, requestId: 'r-1' }
     return {
@@ -153,6 +156,23 @@ describe('PartitionElections', () => {
   test('the preferred leader takes over when it is up and in sync', async () => {
     await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
     expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5, isr: [1, 2] })
+    expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5 })
+  })
+
+  test('the leader is asked to hand over, and nothing is written where it did', async () => {
+    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
+    const next = { ...STATE, leader: 1, leaderEpoch: 5, isr: [1, 2], elr: [] }
+    handBack = async () => {
+      const put = [{ key: KEY, value: encodePartition(next) }]
+      return (await base.store.transact({ compare: [], put })).succeeded
+    }
+    isAway = true
+    expect(await elections().preferred()).toEqual(next)
+  })
+
+  test('a leader that does not hand over is replaced as it stands', async () => {
+    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
+    handBack = async () => false
     expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5 })
   })
 

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { TopicId } from '../../src/core/ids.ts'
 import { encodeBatch } from '../../src/core/record-batch.ts'
 import { TransportError } from '../../src/env/transport.ts'
+import { registerLeaderEndpoint } from '../../src/internal/leader-endpoint.ts'
 import { registerReplicaEndpoint } from '../../src/internal/replica-endpoint.ts'
 import type { AppendCalls } from '../../src/internal/storage-client.ts'
 import { StorageClient } from '../../src/internal/storage-client.ts'
@@ -59,6 +60,12 @@ function append(count: number): AppendCalls {
 }
 
 const allOf = ({ results }: AppendCalls) => Promise.all(results)
+
+test('a leader is asked to hand back what it leads', async () => {
+  registerLeaderEndpoint(cluster.service, async ({ partition }) => partition === 1)
+  expect(await client.handBack(TOPIC, 1, soon())).toBe(true)
+  expect(await client.handBack(TOPIC, 2, soon())).toBe(false)
+})
 
 describe('append', () => {
   test('brings the requests as they were', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ClusterHarness } from './cluster-harness.ts'
+import { ClusterHarness, TOPIC_ID } from './cluster-harness.ts'
 
 const SETTLE_MS = 300_000
 const ROUND_MS = 10_000
@@ -54,6 +54,19 @@ describe('LeaderMoves', () => {
     expect(await cluster.appended(2, ['on it goes'], { acks: 1 })).toMatchObject({ ok: true })
     stall.isOn = false
     expect(await cluster.clock.run(waiting)).toMatchObject({ ok: true })
+  })
+
+  test('at once when it is asked to, if the preferred leader is in sync', async () => {
+    const cluster = await awayFromPreferred(3)
+    cluster.change({ isr: [2, 3] }, 1)
+    const [{ manager }, { manager: other }] = [cluster.node(2), cluster.node(3)]
+    const place = (partition: number) => ({ topicId: TOPIC_ID, partition })
+    expect(await cluster.clock.run(other.handBack(place(0)))).toBe(false)
+    expect(await cluster.clock.run(manager.handBack(place(0)))).toBe(true)
+    expect(await cluster.clock.run(manager.handBack(place(0)))).toBe(false)
+    expect(await cluster.clock.run(manager.handBack(place(1)))).toBe(false)
+    expect(await cluster.clock.run(manager.handBack(place(9)))).toBe(false)
+    expect(cluster.topic.partitions.map(({ leader }) => leader)).toEqual([1, 2, 2])
   })
 
   test('nothing stands still while the store is away', async () => {
