@@ -29,6 +29,8 @@ export interface FollowerFetch {
 export interface Peers {
   /** The incarnation of a node that is up, undefined for one that is not. */
   incarnationOf(nodeId: number): number | undefined
+  /** Whether the node said that its disk takes no more. */
+  isFull(nodeId: number): boolean
   /** When the node last asked for records of any partition; -Infinity for never. Monotonic milliseconds. */
   seenMs(nodeId: number): number
 }
@@ -221,6 +223,9 @@ export class InSyncReplicas {
     const follower = this.#followers.get(nodeId)
     const incarnation = this.#peers.incarnationOf(nodeId)
     if (incarnation === undefined) return false
+    // What it lacks it will not take: nobody has to wait for it.
+    const hasAll = follower !== undefined && follower.fetchOffset >= leaderEnd
+    if (!hasAll && this.#peers.isFull(nodeId)) return false
     if (follower === undefined) return nowMs - this.#sinceMs <= this.#lagMaxMs
     // Restarted: what it reported in its earlier life no longer counts.
     if (follower.incarnation !== incarnation) return false

@@ -35,7 +35,8 @@ interface Found {
   readonly modRevision: number
   /** Incarnations of the replicas that are up. */
   readonly up: ReadonlyMap<number, number>
-  readonly draining: ReadonlySet<number>
+  /** Those of them that lead nothing new, and why. */
+  readonly avoid: ReadonlyMap<number, string>
 }
 
 interface Decision {
@@ -62,13 +63,17 @@ export class PartitionElections {
   async electPreferred(place: PartitionPlace, signal: AbortSignal): Promise<PartitionState> {
     const { minInsyncReplicas: minInsync } = place.topic.config
     await this.#deps.handBack?.(place.topic.id, place.partition)
-    return await this.#elect(place, signal, ({ state, up, draining }) => {
+    return await this.#elect(place, signal, ({ state, up, avoid }) => {
       const [preferred = -1] = state.replicas
       if (state.leader === preferred) return undefined
-      const rules = { isLive: (node: number) => up.has(node), minInsync, avoid: draining }
+      const rules = {
+        isLive: (node: number) => up.has(node),
+        minInsync,
+        avoid: new Set(avoid.keys()),
+      }
       const next = electPreferred(state, rules)
       if (next !== undefined) return { next, compare: [isStillUp(preferred, up)] }
-      const why = draining.has(preferred) ? 'is about to stop' : 'is not in sync'
+      const why = avoid.get(preferred) ?? 'is not in sync'
       throw refused(
         `node ${preferred}, the preferred leader, ${up.has(preferred) ? why : 'is not up'}`,
       )
@@ -162,14 +167,16 @@ export class PartitionElections {
     }
     const state = decodePartition(entry.value)
     const up = new Map<number, number>()
-    const draining = new Set<number>()
+    const avoid = new Map<number, string>()
     for (const node of state.replicas) {
       const registered = await store.get(nodeKey(node))
       if (registered === undefined) continue
       up.set(node, registered.createRevision)
-      if (decodeNode(registered.value).draining === true) draining.add(node)
+      const { draining, diskFull } = decodeNode(registered.value)
+      if (diskFull === true) avoid.set(node, 'has a full disk')
+      if (draining === true) avoid.set(node, 'is about to stop')
     }
-    return { state, modRevision: entry.modRevision, up, draining }
+    return { state, modRevision: entry.modRevision, up, avoid }
   }
 }
 

@@ -199,7 +199,10 @@ export class TopicAdmin {
 
   #newTopic(name: TopicName, spec: TopicSpec): NewTopic {
     const { view, clock, random } = this.#deps
-    const nodes = [...view.image.nodes.values()].map((node) => ({ ...node, avoid: node.draining }))
+    const nodes = [...view.image.nodes.values()].map((node) => ({
+      ...node,
+      avoid: node.draining || node.diskFull === true,
+    }))
     if (nodes.length === 0) {
       throw new ServiceError('not-enough-replicas', 'no storage node is up to hold the topic')
     }

@@ -194,9 +194,16 @@ export class ImageBuilder {
 }
 
 function nodeImage(id: number, entry: Entry): NodeImage {
-  const { url, rack, version, draining = false } = decodeNode(entry.value)
-  const incarnation = entry.createRevision
-  return { id, url, rack, incarnation, draining, ...(version !== undefined && { version }) }
+  const { url, rack, version, draining = false, diskFull = false } = decodeNode(entry.value)
+  return {
+    id,
+    url,
+    rack,
+    incarnation: entry.createRevision,
+    draining,
+    ...(diskFull && { diskFull }),
+    ...(version !== undefined && { version }),
+  }
 }
 
 function controllerImage(entry: Entry): ControllerImage {

@@ -28,6 +28,8 @@ export interface NodeImage {
   readonly version?: string
   /** The node is about to stop: it becomes no leader. */
   readonly draining: boolean
+  /** Its disk takes no more records: it leads only what nobody else can. */
+  readonly diskFull?: true
 }
 
 export interface MemberImage {

@@ -25,6 +25,8 @@ export interface NodeRecord {
   readonly version?: string
   /** The node is about to stop: it is given no new work. */
   readonly draining?: boolean
+  /** The disk takes no more records: the node leads only what nobody else can. */
+  readonly diskFull?: boolean
   /** Of the data directory, so that a node knows the registration of its own previous run. */
   readonly directoryId?: string
   /** The lease that the registration ends with; no other registration has the same. */
@@ -94,6 +96,7 @@ export function decodeNode(text: string): NodeRecord {
     rack: fields.string('rack'),
     ...(fields.has('version') && { version: fields.string('version') }),
     ...(fields.has('draining') && { draining: fields.boolean('draining') }),
+    ...(fields.has('diskFull') && { diskFull: fields.boolean('diskFull') }),
     ...(fields.has('directoryId') && { directoryId: fields.string('directoryId') }),
     ...(fields.has('leaseId') && { leaseId: fields.string('leaseId') }),
   }

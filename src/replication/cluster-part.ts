@@ -12,6 +12,7 @@ import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { LogManager } from '../storage/log-manager.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
 import { FollowerSessions } from './follower-sessions.ts'
+import { FullDisk } from './full-disk.ts'
 import { IsrChanges } from './isr-changes.ts'
 import { LeaderMoves } from './leader-moves.ts'
 import type { PreferredLeaderOptions } from './preferred-leaders.ts'
@@ -45,6 +46,7 @@ export class ClusterPart {
   readonly #fetchers: ReplicaFetchers
   readonly #isrChanges: IsrChanges
   readonly #leaderMoves: LeaderMoves
+  readonly #fullDisk: FullDisk
   #nodes: MetadataImage['nodes']
 
   constructor(deps: ClusterPartDeps, options: ClusterPartOptions) {
@@ -58,6 +60,7 @@ export class ClusterPart {
     this.#fetchers = new ReplicaFetchers(deps, options)
     this.#isrChanges = new IsrChanges(deps, options)
     this.#leaderMoves = new LeaderMoves(deps, options)
+    this.#fullDisk = new FullDisk({ ...deps, isFull: () => storage.diskIsFull }, options)
   }
 
   /** When the node last asked for records, on the monotonic clock; -Infinity for never. */
@@ -97,10 +100,10 @@ export class ClusterPart {
   }
 
   async close(): Promise<void> {
-    const moved = this.#leaderMoves.close()
+    const ended = [this.#leaderMoves.close(), this.#fullDisk.close()]
     this.#sessions.close()
     await this.#fetchers.close()
     await this.#isrChanges.close()
-    await moved
+    await Promise.all(ended)
   }
 }

@@ -41,7 +41,7 @@ export class ElectionSurvey {
     this.#seen = image
     const changes: PartitionChange[] = []
     const isNew = before === undefined || before.nodes !== image.nodes
-    const avoid = drainingNodes(image)
+    const avoid = nodesToAvoid(image)
     for (const [key, place] of this.#pending) {
       const topic = image.topicsById.get(place.topicId)
       // The others are come by below.
@@ -117,7 +117,8 @@ export function changeOf(
   return leader === undefined ? change : { ...change, leaderIncarnation: leader.incarnation }
 }
 
-export function drainingNodes(image: MetadataImage): ReadonlySet<number> {
-  const draining = [...image.nodes.values()].filter((node) => node.draining)
-  return new Set(draining.map(({ id }) => id))
+/** Nodes that are about to stop or have a full disk: they lead only what nobody else can. */
+export function nodesToAvoid(image: MetadataImage): ReadonlySet<number> {
+  const avoid = [...image.nodes.values()].filter(({ draining, diskFull }) => draining || diskFull)
+  return new Set(avoid.map(({ id }) => id))
 }

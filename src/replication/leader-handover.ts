@@ -9,7 +9,7 @@ import type { PartitionChange, PartitionWriteOutcome } from '../metadata/partiti
 import { writePartitions } from '../metadata/partition-writes.ts'
 import type { SilenceLimit } from '../metadata/silence-limit.ts'
 import { waitForChange } from '../metadata/wait-for-change.ts'
-import { changeOf, drainingNodes } from './election-survey.ts'
+import { changeOf, nodesToAvoid } from './election-survey.ts'
 
 export interface LeaderHandoverDeps {
   readonly store: MetadataStore
@@ -80,7 +80,7 @@ export function writeHandover(
 
 function planHandover(image: MetadataImage, nodeId: number): PartitionChange[] {
   const changes: PartitionChange[] = []
-  const avoid = new Set(drainingNodes(image)).add(nodeId)
+  const avoid = new Set(nodesToAvoid(image)).add(nodeId)
   const isLive = (node: number) => image.nodes.has(node)
   for (const { id: topicId, partitions, config } of image.topics.values()) {
     const rules = { isLive, avoid, minInsync: config.minInsyncReplicas }

@@ -6,10 +6,10 @@ import { electPreferred } from '../core/election.ts'
 import type { MetadataImage } from '../metadata/metadata-image.ts'
 import type { PartitionChange } from '../metadata/partition-writes.ts'
 import type { PartitionPlace } from '../wire/internal.ts'
-import { changeOf, drainingNodes } from './election-survey.ts'
+import { changeOf, nodesToAvoid } from './election-survey.ts'
 
 export interface PreferredLeaderOptions {
-  /** How long a node must have been up before it is given leadership back. */
+  /** How long a node must have been up, with space on its disk, before it is given leadership back. */
   readonly settleMs: number
   /** Share of a node's partitions that others lead, above which they are moved back. */
   readonly imbalance: number
@@ -32,8 +32,9 @@ export class PreferredLeaders {
     for (const id of this.#upSince.keys()) {
       if (!nodes.has(id)) this.#upSince.delete(id)
     }
-    for (const { id, incarnation } of nodes.values()) {
-      if (this.#upSince.get(id)?.incarnation === incarnation) continue
+    for (const { id, incarnation, diskFull } of nodes.values()) {
+      // One that was full is given time again, lest leaderships go to and fro.
+      if (this.#upSince.get(id)?.incarnation === incarnation && !diskFull) continue
       this.#upSince.set(id, { incarnation, sinceMs: nowMs })
     }
   }
@@ -96,6 +97,6 @@ export function preferredMove(
   if (topic === undefined || state?.leader !== leader) return undefined
   const isLive = (node: number) => image.nodes.has(node)
   const minInsync = topic.config.minInsyncReplicas
-  const next = electPreferred(state, { isLive, avoid: drainingNodes(image), minInsync })
+  const next = electPreferred(state, { isLive, avoid: nodesToAvoid(image), minInsync })
   return next && changeOf({ topicId, partition }, state, next, image.nodes)
 }

@@ -106,6 +106,7 @@ export class ReplicaManager implements StorageService {
           lagMaxMs: options.lagMaxMs,
           peers: {
             incarnationOf: (nodeId) => deps.metadata.image.nodes.get(nodeId)?.incarnation,
+            isFull: (nodeId) => deps.metadata.image.nodes.get(nodeId)?.diskFull === true,
             seenMs: (nodeId) => this.#part?.seenMs(nodeId) ?? Number.NEGATIVE_INFINITY,
           },
           isFresh: () => cluster?.isFresh() ?? true,

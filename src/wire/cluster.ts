@@ -14,6 +14,11 @@ export const ClusterNode = Type.Object(
       enum: ['up', 'draining'],
       description: '`draining`: about to stop, and leads nothing new.',
     }),
+    diskFull: Type.Optional(
+      Type.Boolean({
+        description: 'True while its disk is full: it leads only what no other can.',
+      }),
+    ),
     version: Type.Optional(Type.String({ description: 'Version of its software.' })),
     isController: Type.Boolean({ description: 'Whether it elects leaders now.' }),
     leaderCount: Type.Integer({ minimum: 0, description: 'Partitions that the node leads.' }),

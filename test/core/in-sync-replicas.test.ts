@@ -13,6 +13,7 @@ class World {
     [2, 20],
     [3, 30],
   ])
+  readonly full = new Set<number>()
   readonly seenMs = new Map<number, number>()
   readonly inSync: InSyncReplicas
   highWatermark = 0
@@ -21,6 +22,7 @@ class World {
   constructor(assignment: Partial<Assignment> = {}) {
     const peers = {
       incarnationOf: (nodeId: number) => this.incarnations.get(nodeId),
+      isFull: (nodeId: number) => this.full.has(nodeId),
       seenMs: (nodeId: number) => this.seenMs.get(nodeId) ?? Number.NEGATIVE_INFINITY,
     }
     this.inSync = new InSyncReplicas(
@@ -66,6 +68,19 @@ class World {
 function assigned(fields: Partial<Assignment>): Assignment {
   return { replicas: [1, 2, 3], isr: [1, 2, 3], elr: [], minInsync: 2, revision: 1, ...fields }
 }
+
+test('a follower with a full disk leaves as soon as it lacks something', () => {
+  const world = new World()
+  world.append(10)
+  world.fetch(2, 10)
+  world.fetch(3, 10)
+  world.full.add(3)
+  expect(world.due()).toBeUndefined()
+  world.append(1)
+  expect(world.due()).toMatchObject({ isr: [1, 2] })
+  world.full.delete(3)
+  expect(world.due()).toBeUndefined()
+})
 
 describe('the high watermark', () => {
   test('waits for what is durable on every replica in sync', () => {

@@ -59,7 +59,7 @@ describe('PartitionElections', () => {
   async function setUp(state: Partial<PartitionState>, up: readonly number[]): Promise<void> {
     const nodes = up.map((id) => ({
       key: nodeKey(id),
-      value: encodeRecord({ url: '', rack: '', draining: id === 3 }),
+      value: encodeRecord({ url: '', rack: '', draining: id === 3, diskFull: id === 4 }),
     }))
     const partition = { key: KEY, value: encodePartition({ ...STATE, ...state }) }
     const topic = topicPut('t', ID, 1, { minInsyncReplicas: 2, replicationFactor: 3 })
@@ -179,6 +179,7 @@ describe('PartitionElections', () => {
   test.each([
     ['is not up', { leader: 2, isr: [1, 2] }, [2]],
     ['is not in sync', { leader: 2, isr: [2] }, [1, 2]],
+    ['has a full disk', { replicas: [4, 2], leader: 2, isr: [2, 4], elr: [] }, [2, 4]],
     ['is about to stop', { replicas: [3, 2], leader: 2, isr: [2, 3], elr: [] }, [2, 3]],
   ])('the preferred leader that %s is refused', async (why, state, up) => {
     await setUp({ elr: [], ...state }, up)

@@ -20,7 +20,13 @@ describe('cluster routes', () => {
       put: [
         {
           key: nodeKey(11),
-          value: encodeRecord({ url: 'http://b', rack: 'there', version: '1.2.4', draining: true }),
+          value: encodeRecord({
+            url: 'http://b',
+            rack: 'there',
+            version: '1.2.4',
+            draining: true,
+            diskFull: true,
+          }),
         },
         ...[11, 12].map((id) => ({ key: nodeRegistryKey(id), value: encodeRecord(registry) })),
         ...partitionPuts(topicId(1), 3),
@@ -67,6 +73,7 @@ describe('cluster routes', () => {
           rack: 'there',
           incarnation: image.version,
           state: 'draining',
+          diskFull: true,
           version: '1.2.4',
           isController: false,
           leaderCount: 0,

@@ -75,13 +75,14 @@ function nodeView({ metadata, controller }: ClusterRoutesDeps, id: number): Node
 }
 
 function nodeMembers(node: NodeImage, controller: number, shares: Shares): ClusterNode {
-  const { id, url, rack, incarnation, draining, version } = node
+  const { id, url, rack, incarnation, draining, diskFull, version } = node
   return {
     id,
     url,
     rack,
     incarnation,
     state: draining ? 'draining' : 'up',
+    ...(diskFull && { diskFull }),
     ...(version !== undefined && { version }),
     isController: controller === id,
     ...(shares.get(id) ?? { leaderCount: 0, replicaCount: 0 }),
