@@ -30,7 +30,7 @@ export interface OwnedPartition extends GroupPartition {
   readonly sinceEpoch: number
 }
 
-/** A partition that the member owns and may read; its start is committed. */
+/** A partition that the member owns, and whose start is committed. */
 export interface AssignedPartition extends OwnedPartition {
   readonly committed: GroupPosition
 }
@@ -53,7 +53,7 @@ export interface MemberView {
    * To be given up: no longer delivered; may be committed until the member says, by `owned` of a
    * heartbeat, that it has stopped. Whoever has not within `rebalanceTimeoutMs` is put out of the group.
    */
-  readonly revoking: readonly OwnedPartition[]
+  readonly revoking: readonly AssignedPartition[]
   /** The front finds where they start, says so by `startAt`, and looks again. */
   readonly unresolved: readonly UnresolvedPartition[]
   readonly heartbeatIntervalMs: number
