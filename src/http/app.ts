@@ -104,7 +104,7 @@ export function buildApp(deps: AppDeps, options: AppOptions) {
     draining: deps.draining,
   })
   const encoder = new ResponseEncoder()
-  const knownAnswers = new KnownAnswers({ entrance, requestIds }, KNOWN_ANSWER_BYTES)
+  const knownAnswers = new KnownAnswers({ ...deps, entrance, requestIds }, KNOWN_ANSWER_BYTES)
 
   const app = Fastify({
     logger: false,

@@ -5,8 +5,10 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../env/clock.ts'
 import { GenerationCache } from '../lib/generation-cache.ts'
 import type { Entrance } from './entrance.ts'
+import { SharedHead } from './shared-head.ts'
 import type { RequestIds } from './trace-context.ts'
 import { addVary } from './vary.ts'
 
@@ -21,14 +23,12 @@ const PLAIN_HEADERS: ReadonlySet<string> = new Set([
   'tracestate',
   'user-agent',
 ])
-const REQUEST_ID = 'request-id'
 /** Up to here Node writes head and body as one piece, if the body is a string, for less than as two. */
 const SHORT_BODY_BYTES = 4096
 
 interface KnownAnswer {
   readonly accept: string | undefined
-  /** Names and values in turn; the last is the id of whichever request is being answered. */
-  readonly head: string[]
+  readonly head: SharedHead
   /** Shared: never written to. */
   readonly body: Buffer
   /** The bytes of a short body as `latin1`. */
@@ -46,6 +46,7 @@ export interface ExpectedAnswer {
 }
 
 export interface KnownAnswersDeps {
+  readonly clock: Clock
   readonly entrance: Entrance
   readonly requestIds: RequestIds
 }
@@ -67,7 +68,7 @@ export class KnownAnswers {
     const { entrance, requestIds } = this.#deps
     if (!isPlain(request.headers) || !known.isCurrent()) return false
     if (!entrance.letsPass(request, response)) return false
-    write(response, known, requestIds.of(request))
+    this.#write(response, known, requestIds.of(request))
     return true
   }
 
@@ -86,7 +87,7 @@ export class KnownAnswers {
     const known = this.#answers.get(target, sizeOf)
     if (known?.body !== body || known.accept !== accept) return false
     reply.hijack()
-    write(response, known, id)
+    this.#write(response, known, id)
     return true
   }
 
@@ -109,21 +110,19 @@ export class KnownAnswers {
     if (isCurrent !== undefined && isPlain(headers)) {
       const { accept } = headers
       const text = body.length > SHORT_BODY_BYTES ? undefined : body.toString('latin1')
-      const known = { accept, head: withIdLast(head), body, text, isCurrent }
+      const known = { accept, head: new SharedHead(head), body, text, isCurrent }
       this.#answers.set(raw.url ?? '', known, sizeOf(known))
     }
     reply.hijack()
     reply.raw.writeHead(200, head).end(body)
     return reply
   }
-}
 
-function write(response: ServerResponse, known: KnownAnswer, requestId: string): void {
-  const { head } = known
-  head[head.length - 1] = requestId
-  response.writeHead(200, head)
-  if (known.text === undefined) response.end(known.body)
-  else response.end(known.text, 'latin1')
+  #write(response: ServerResponse, { head, body, text }: KnownAnswer, requestId: string): void {
+    head.write(response, requestId, this.#deps.clock.nowMs())
+    if (text === undefined) response.end(body)
+    else response.end(text, 'latin1')
+  }
 }
 
 function isPlain(headers: IncomingHttpHeaders): boolean {
@@ -135,11 +134,6 @@ function headOf(reply: FastifyReply): string[] {
   const head: string[] = []
   for (const [name, value] of Object.entries(reply.getHeaders())) head.push(name, String(value))
   return head
-}
-
-function withIdLast(head: readonly string[]): string[] {
-  const at = head.indexOf(REQUEST_ID)
-  return [...head.toSpliced(at, 2), REQUEST_ID, '']
 }
 
 function sizeOf({ body, text }: KnownAnswer): number {

@@ -1,15 +1,16 @@
 /** Answers that are given again without their route: only to those who ask for nothing particular. */
 import type { IncomingHttpHeaders } from 'node:http'
-import { request } from 'node:http'
+import { request, ServerResponse } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { encodeBatch } from '../../src/core/record-batch.ts'
 import { PromMetrics } from '../../src/env/prom-metrics.ts'
 import type { App } from '../../src/http/app.ts'
 import { textRecord, topicImage } from '../front/topics.ts'
 import { frontApp } from './front-app.ts'
-import { listen, testApp } from './test-app.ts'
+import { RawSocket } from './raw-socket.ts'
+import { listen, ManualClock, testApp } from './test-app.ts'
 
 const BODY = Buffer.from('to be, or not to be. '.repeat(500))
 
@@ -43,15 +44,17 @@ function countRouted(app: App): { routed: number } {
 async function setUp() {
   const state = { isCurrent: true, isDraining: false }
   const metrics = new PromMetrics()
-  const app = testApp({ metrics, draining: () => state.isDraining })
+  const clock = new ManualClock()
+  const app = testApp({ metrics, clock, draining: () => state.isDraining })
   const count = countRouted(app)
   app.get('/page', { config: { compress: true } }, (asked, reply) => {
     reply.header('content-type', 'text/plain').header('etag', '"page"')
     return app.knownAnswers.send(asked, reply, BODY, () => state.isCurrent)
   })
   app.get('/once', (asked, reply) => app.knownAnswers.send(asked, reply, BODY))
-  const url = `http://127.0.0.1:${await listen(app)}`
-  return { state, metrics, count, url, [Symbol.asyncDispose]: () => app.close() }
+  const port = await listen(app)
+  const url = `http://127.0.0.1:${port}`
+  return { state, clock, metrics, count, port, url, [Symbol.asyncDispose]: () => app.close() }
 }
 
 describe('an answer that stays the same', () => {
@@ -106,6 +109,50 @@ describe('an answer that stays the same', () => {
     const answer = await ask(`${server.url}/page`, headers, method)
     expect(answer.headers).toMatchObject(expected)
     expect(server.count.routed).toBe(2)
+  })
+
+  test('has its head assembled once a second', async () => {
+    await using server = await setUp()
+    await ask(`${server.url}/page`)
+    using assembled = vi.spyOn(ServerResponse.prototype, 'writeHead')
+    const heads: (string | undefined)[] = []
+    for (const delayMs of [0, 0, 999, 1, 0]) {
+      server.clock.advance(delayMs)
+      const { headers } = await ask(`${server.url}/page`, { connection: 'keep-alive' })
+      expect(headers.date).toMatch(/ GMT$/)
+      heads.push(`${headers.connection} ${headers['keep-alive']} ${assembled.mock.calls.length}`)
+    }
+    const head = 'keep-alive timeout=72'
+    expect(heads).toEqual([1, 1, 1, 2, 2].map((calls) => `${head} ${calls}`))
+  })
+
+  test('leaves its connection as other answers do', async () => {
+    await using server = await setUp()
+    await ask(`${server.url}/page`)
+    const get = (id: number, headers = '', version = '1.1') =>
+      `GET /page HTTP/${version}\r\nHost: localhost\r\nRequest-Id: ${id}\r\n${headers}\r\n`
+    const socket = await RawSocket.open(server.port)
+    socket.write(get(1) + get(2))
+    await socket.until(/request-id: 2\r\n/)
+    socket.write(get(3) + get(4, 'Connection: close\r\n'))
+    const text = await socket.closed()
+    const answers = text.split('HTTP/1.1 200 OK\r\n').slice(1)
+    const said = answers.map((answer) => {
+      const [head = '', body] = answer.split('\r\n\r\n')
+      expect(body).toBe(BODY.toString())
+      return /request-id: \d|Connection: .*/g[Symbol.match](head)
+    })
+    expect(said).toEqual([
+      ['request-id: 1', 'Connection: keep-alive'],
+      ['request-id: 2', 'Connection: keep-alive'],
+      ['request-id: 3', 'Connection: keep-alive'],
+      ['request-id: 4', 'Connection: close'],
+    ])
+    const old = await RawSocket.open(server.port)
+    old.write(get(5, '', '1.0'))
+    expect(await old.closed()).toContain('Connection: close\r\n')
+    expect(server.count.routed).toBe(1)
+    await expect.poll(() => server.metrics.text()).toContain('requests_total{status="2xx"} 6')
   })
 
   test('is not given past what the entrance refuses', async () => {
@@ -212,6 +259,28 @@ describe('a page of records', () => {
       0,
       first?.headers['content-length'],
     ])
+  })
+
+  test('that many wait for comes to those who are still there', async () => {
+    await using curlew = await setUpTopic()
+    const port = Number(new URL(curlew.url).port)
+    const get = (id: string) =>
+      `GET /v1/topics/one/records?from=offset:3&wait=50 HTTP/1.1\r\nHost: localhost\r\nRequest-Id: ${id}\r\n\r\n`
+    const waiting = await Promise.all(['a', 'b', 'c', 'd'].map(() => RawSocket.open(port)))
+    for (const [i, socket] of waiting.entries()) socket.write(get(`first-${i}`))
+    await expect.poll(() => curlew.front.reader.parked).toBe(4)
+    waiting[1]?.destroy()
+    await expect.poll(() => curlew.front.reader.parked).toBe(3)
+    curlew.put('x')
+    const [one, , two, three] = waiting
+    for (const [i, socket] of [one, two, three].entries()) {
+      await socket?.until(new RegExp(`request-id: first-${[0, 2, 3][i]}\r\n.*"value":"x"`, 's'))
+      // The connection is as good as new.
+      socket?.write(get('second'))
+      await socket?.until(/request-id: second\r\n.*"value":"x"/s)
+      socket?.destroy()
+    }
+    expect(curlew.front.reader.parked).toBe(0)
   })
 
   test('has its bytes also where the text is not ASCII', async () => {
