@@ -54,6 +54,11 @@ export class ParkedReads<Page extends Emptiable> {
     return this.#size
   }
 
+  /** What those wait for who wait under this key, if anybody does. */
+  parkingAt(key: string): Parking<Page> | undefined {
+    return this.#places.get(key)?.parking
+  }
+
   /**
    * Gives `serve` the first page that has records, the empty one if none comes in time, and resolves. All
    * who wait at a place are served in one go, without a turn of promises between them.

@@ -75,6 +75,12 @@ export class Reader {
     const start = parseStart(request.topic, request.range)
     const positions = await resolveStart(start, this.#deps.storage)
     const key = keyOf(request, positions)
+    // Where others wait, there is nothing yet.
+    const joined = request.waitMs > 0 ? this.#parked.parkingAt(key) : undefined
+    if (joined !== undefined) {
+      await this.#parked.wait(joined, request.waitMs, signal, serve)
+      return
+    }
     const page = this.#known.find(key) ?? (await this.#attempt(request, positions, 0, signal))
     if (page.records > 0 || request.waitMs === 0) {
       serve(page)

@@ -175,9 +175,13 @@ describe('waiting', () => {
     const waiting = Array.from({ length: 50 }, () => curlew.page('one/records?wait=55'))
     await expect.poll(() => curlew.front.reader.parked).toBe(50)
     expect(curlew.storage.waiting).toBe(1)
+    const { length } = curlew.storage.fetches
+    waiting.push(curlew.page('one/records?wait=54'))
+    await expect.poll(() => curlew.front.reader.parked).toBe(51)
+    expect(curlew.storage.fetches).toHaveLength(length)
     curlew.put(one, 0, 'new')
     const pages = await Promise.all(waiting)
-    expect(pages.map(values)).toEqual(Array(50).fill(['new']))
+    expect(pages.map(values)).toEqual(Array(51).fill(['new']))
     expect([curlew.front.reader.parked, curlew.storage.waiting]).toEqual([0, 0])
   })
 
