@@ -45,19 +45,17 @@ export class ReplicaFetch {
   async run(request: FetchRequest, signal: AbortSignal): Promise<FetchResult[]> {
     signal.throwIfAborted()
     const { clock, closing } = this.#deps
-    let pass = this.#pass(request)
-    if (pass.results.length > 0) return pass.results
-    // Joined only where something is waited for: that costs more than a read from memory.
-    const stop = AbortSignal.any([signal, closing])
-    const deadlineMs = clock.monotonicMs() + request.waitMs
-    for (; ; pass = this.#pass(request)) {
-      if (pass.cold.length > 0 && pass.results.length === 0) await this.#readCold(pass, stop)
-      if (pass.results.length > 0) return pass.results
-      const leftMs = deadlineMs - clock.monotonicMs()
-      if (request.waitMs === 0 || leftMs <= 0) return []
+    const untilMs = clock.monotonicMs() + request.waitMs
+    for (;;) {
+      const pass = this.#pass(request)
+      if (pass.cold.length > 0 && pass.results.length === 0) await this.#readCold(pass, signal)
+      if (pass.results.length > 0 || request.waitMs === 0) return pass.results
+      const leftMs = untilMs - clock.monotonicMs()
+      if (leftMs <= 0) return []
       // Cold data that was gone when it was read means that bounds moved: look again.
       if (pass.cold.length > 0) continue
-      await this.#wait(pass, leftMs, stop)
+      // Joined only where something is waited for: that costs more than a read from memory.
+      await this.#wait(pass, leftMs, AbortSignal.any([signal, closing]))
     }
   }
 

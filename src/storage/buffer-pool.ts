@@ -3,11 +3,17 @@ import { ServiceError } from '../lib/service-error.ts'
 
 const WAITING_MAX = 1024
 
+interface Waiter {
+  grant(buffer: Uint8Array): void
+  fail(reason: unknown): void
+}
+
 export class BufferPool {
   readonly #sizeBytes: number
   readonly #free: Uint8Array[] = []
-  readonly #waiting: ((buffer: Uint8Array) => void)[] = []
+  readonly #waiting: Waiter[] = []
   #unmade: number
+  #isClosed: boolean = false
 
   constructor(buffers: number, sizeBytes: number) {
     this.#unmade = buffers
@@ -20,7 +26,8 @@ export class BufferPool {
 
   /**
    * Runs `job` with a buffer, in order of arrival; what the buffer holds afterwards is void.
-   * @throws ServiceError `overloaded` when too many wait; the signal's reason on abort
+   * @throws ServiceError `overloaded` when too many wait, `draining` once it is closed; the signal's
+   * reason on abort
    */
   async use<T>(signal: AbortSignal, job: (buffer: Uint8Array) => Promise<T>): Promise<T> {
     const buffer = await this.#take(signal)
@@ -29,12 +36,19 @@ export class BufferPool {
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#free.push(buffer)
-      else next(buffer)
+      else next.grant(buffer)
     }
+  }
+
+  /** Nobody begins any more, also of those who wait. */
+  close(): void {
+    this.#isClosed = true
+    for (const waiter of this.#waiting.splice(0)) waiter.fail(closedError())
   }
 
   #take(signal: AbortSignal): Promise<Uint8Array> {
     signal.throwIfAborted()
+    if (this.#isClosed) throw closedError()
     const buffer = this.#free.pop() ?? this.#make()
     if (buffer !== undefined) return Promise.resolve(buffer)
     if (this.#waiting.length >= WAITING_MAX) {
@@ -44,14 +58,21 @@ export class BufferPool {
     }
     return new Promise((resolve, reject) => {
       const abort = () => {
-        this.#waiting.splice(this.#waiting.indexOf(granted), 1)
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
         reject(signal.reason)
       }
-      const granted = (free: Uint8Array) => {
-        signal.removeEventListener('abort', abort)
-        resolve(free)
+      const leave = () => signal.removeEventListener('abort', abort)
+      const waiter: Waiter = {
+        grant: (free) => {
+          leave()
+          resolve(free)
+        },
+        fail: (reason) => {
+          leave()
+          reject(reason)
+        },
       }
-      this.#waiting.push(granted)
+      this.#waiting.push(waiter)
       signal.addEventListener('abort', abort, { once: true })
     })
   }
@@ -61,4 +82,8 @@ export class BufferPool {
     this.#unmade--
     return new Uint8Array(this.#sizeBytes)
   }
+}
+
+function closedError(): ServiceError {
+  return new ServiceError('draining', 'the storage is closed')
 }

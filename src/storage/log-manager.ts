@@ -253,6 +253,7 @@ export class LogManager {
   async close(): Promise<void> {
     const { writer, journal, files, directory, logger } = this.#parts
     await this.stopWaiting()
+    this.reader.close()
     await this.cleaner.close()
     await this.#remover.close()
     await this.checkpoints.close()

@@ -62,6 +62,11 @@ export class LogReader {
     return { batches: [], sizeBytes: 0, nextOffset: range.offset }
   }
 
+  /** No read of a disk begins any more. */
+  close(): void {
+    this.#buffers.close()
+  }
+
   /** Undefined if the log changed under the reader, or holds the offset in memory only. */
   async #readSegments(
     log: PartitionLog,
