@@ -210,6 +210,7 @@ export class StorageNode {
           store: deps.store,
           peer: (id) => this.#peer(id),
           isFresh: () => this.#registration?.isFresh(deps.clock.monotonicMs()) === true,
+          reregister: () => this.#registration?.reregister(),
         },
       },
       {

@@ -11,6 +11,7 @@ import type { MetadataImage, MetadataView } from '../metadata/metadata-image.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { LogManager } from '../storage/log-manager.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
+import type { DamagedLogs } from './damaged-logs.ts'
 import { FollowerSessions } from './follower-sessions.ts'
 import { FullDisk } from './full-disk.ts'
 import { IsrChanges } from './isr-changes.ts'
@@ -27,6 +28,7 @@ export interface ClusterPartDeps {
   readonly storage: LogManager
   readonly store: MetadataStore
   readonly metadata: MetadataView
+  readonly damaged: DamagedLogs
   readonly peer: (nodeId: number) => LeaderPeer | undefined
   readonly find: (topicId: TopicId, partition: number) => Replica | undefined
   readonly replicas: () => Iterable<Replica>

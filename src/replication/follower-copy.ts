@@ -95,6 +95,15 @@ export class FollowerCopy {
     }
   }
 
+  /** Gives up all that is here, of which nobody expects anything any more, for what the leader has. */
+  async refill(): Promise<void> {
+    const { log } = this.replica
+    this.#warn({ why: log.damage }, 'a damaged log begins anew')
+    this.#anewFrom = undefined
+    await this.replica.replaceEnd(() => this.#storage.restart(log, 0))
+    this.ask()
+  }
+
   get #fetchOffset(): number {
     return this.#anewFrom ?? this.replica.log.endOffset
   }

@@ -14,6 +14,7 @@ import type {
   ReplicaFetchRequest,
 } from '../wire/replica-fetch.ts'
 import { refusalOf } from './append-call.ts'
+import type { DamagedLogs } from './damaged-logs.ts'
 import type { LeaderTenure } from './leader-tenure.ts'
 import type { Replica } from './replica.ts'
 
@@ -21,6 +22,7 @@ export interface FollowerSessionDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly reader: LogReader
+  readonly damaged: DamagedLogs
   readonly find: (
     position: Pick<ReplicaFetchPosition, 'topicId' | 'partition'>,
   ) => Replica | undefined
@@ -271,6 +273,7 @@ export class FollowerSession {
   #damaged(entry: Entry, error: unknown): ReplicaFetchPart | undefined {
     const { position, replica } = entry
     if (replica === undefined || replica.tenure === undefined) return undefined
+    if (this.#deps.damaged.found(replica, error)) return undefined
     const { topicId, partition } = position
     const { startOffset: logStartOffset, endOffset: logEndOffset } = replica.log
     const fields = { err: error, topic: replica.log.identity.topicName, partition }

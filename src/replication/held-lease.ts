@@ -46,6 +46,11 @@ export class HeldLease {
     return this.#lost.signal
   }
 
+  /** The registration is to end, whatever the lease has left. */
+  surrender(): void {
+    this.#lost.abort()
+  }
+
   /** On the monotonic clock: when the last renewal that succeeded was sent. */
   get renewedMs(): number {
     return this.#renewedMs

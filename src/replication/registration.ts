@@ -102,6 +102,11 @@ export class NodeRegistration {
     return this.#isActive ? this.#registered?.session : undefined
   }
 
+  /** Gives the registration up for another one, as the node must begin without some of its votes. */
+  reregister(): void {
+    if (this.#isActive) this.#registered?.held.surrender()
+  }
+
   /** When the registration was last renewed, on the monotonic clock; undefined while there is none. */
   get renewedMs(): number | undefined {
     return this.#isActive ? this.#registered?.held.renewedMs : undefined

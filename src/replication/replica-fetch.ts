@@ -21,6 +21,8 @@ export interface FetchDeps {
   /** Aborts when the node stops answering. */
   readonly closing: AbortSignal
   readonly reader: LogReader
+  /** Records of the replica could not be read: whether others answer for it from now on. */
+  readonly isGivenUp: (replica: Replica, error: unknown) => boolean
   /** The partition, if this node may answer for it. */
   readonly find: (position: FetchPosition, fromFollower: boolean) => Replica | Refusal
 }
@@ -108,7 +110,8 @@ export class ReplicaFetch {
         signal.throwIfAborted()
         const refusal = refusalOf(error)
         if (refusal === undefined) throw error
-        pass.results.push(faulty(position, refusal))
+        const isElsewhere = this.#deps.isGivenUp(replica, error)
+        pass.results.push(faulty(position, isElsewhere ? givenUp(refusal) : refusal))
       }
     }
   }
@@ -189,6 +192,10 @@ function leaderFault(replica: Replica, position: FetchPosition): Refusal | undef
   if (offset <= end && lastEpoch <= epochs.latest) return undefined
   const tail = Math.min(end, highWatermark)
   return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail })
+}
+
+function givenUp({ detail }: Refusal): Refusal {
+  return refuse('partition-unavailable', `others take over: ${detail}`)
 }
 
 /** For callers that are not fetches: throws what a fetch would answer. */

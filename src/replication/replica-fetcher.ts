@@ -10,6 +10,7 @@ import type { Random } from '../env/random.ts'
 import { whyOf } from '../lib/why.ts'
 import type { LogManager } from '../storage/log-manager.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest, ReplicaKey } from '../wire/replica-fetch.ts'
+import type { DamagedLogs } from './damaged-logs.ts'
 import { FollowerCopy } from './follower-copy.ts'
 import type { Replica } from './replica.ts'
 
@@ -23,6 +24,7 @@ export interface ReplicaFetcherDeps {
   readonly random: Random
   readonly logger: Logger
   readonly storage: LogManager
+  readonly damaged: DamagedLogs
   /** The leader as the metadata know it now; undefined while it is not up. */
   readonly leader: () => LeaderPeer | undefined
 }
@@ -125,6 +127,7 @@ export class ReplicaFetcher {
       this.#sessionId = 0
       return false
     }
+    await this.#refill()
     const request = this.#request()
     if (this.#copies.size === 0) return false
     const reply = await leader.replicaFetch(request, signal)
@@ -137,6 +140,15 @@ export class ReplicaFetcher {
     this.#step = reply.sessionStep
     await this.#apply(reply.parts)
     return true
+  }
+
+  /** What is damaged begins anew. */
+  async #refill(): Promise<void> {
+    for (const copy of [...this.#copies.values()]) {
+      const { following, log } = copy.replica
+      if (following === undefined || !this.#deps.damaged.mayRefill(log)) continue
+      if (!this.#paused.has(copy)) await this.#guard(copy, () => copy.refill())
+    }
   }
 
   #request(): ReplicaFetchRequest {
@@ -190,7 +202,7 @@ export class ReplicaFetcher {
     try {
       await job()
     } catch (error) {
-      if (this.#stop.signal.aborted) return
+      if (this.#stop.signal.aborted || this.#deps.damaged.found(copy.replica, error)) return
       const { topicName: topic, partition } = copy.replica.log.identity
       this.#deps.logger.error({ err: error, topic, partition }, 'a partition cannot be copied')
       this.#hold(copy)

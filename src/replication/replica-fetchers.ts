@@ -3,6 +3,7 @@ import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import type { LogManager } from '../storage/log-manager.ts'
+import type { DamagedLogs } from './damaged-logs.ts'
 import type { Following, Replica } from './replica.ts'
 import type { LeaderPeer } from './replica-fetcher.ts'
 import { ReplicaFetcher } from './replica-fetcher.ts'
@@ -12,6 +13,7 @@ export interface ReplicaFetchersDeps {
   readonly random: Random
   readonly logger: Logger
   readonly storage: LogManager
+  readonly damaged: DamagedLogs
   /** Another node as the metadata know it now; undefined while it is not up. */
   readonly peer: (nodeId: number) => LeaderPeer | undefined
 }

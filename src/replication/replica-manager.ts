@@ -32,6 +32,7 @@ import { AppendCall, refuse } from './append-call.ts'
 import { AppendMeter } from './append-meter.ts'
 import type { ClusterPartOptions } from './cluster-part.ts'
 import { ClusterPart } from './cluster-part.ts'
+import { DamagedLogs } from './damaged-logs.ts'
 import { ELECTIONS } from './election-metric.ts'
 import { Hosting } from './hosting.ts'
 import type { AppendResult } from './pending-acks.ts'
@@ -48,6 +49,8 @@ export interface ClusterDeps {
   readonly peer: (nodeId: number) => LeaderPeer | undefined
   /** Whether the registration of this node can still be relied on. */
   readonly isFresh: () => boolean
+  /** Ends the registration of this node, so that it registers anew. */
+  readonly reregister: () => void
 }
 
 export interface ReplicaManagerDeps extends StorageDeps {
@@ -83,6 +86,7 @@ export class ReplicaManager implements StorageService {
   readonly #movedBack: Counter
   readonly #closing = new AbortController()
   readonly #whenSettled = Promise.withResolvers<void>()
+  readonly #damaged: DamagedLogs | undefined
   #part: ClusterPart | undefined
   /** Appends that are not answered. */
   #underWay = 0
@@ -98,6 +102,7 @@ export class ReplicaManager implements StorageService {
     const [elections, help] = ELECTIONS
     this.#movedBack = metrics.counter(elections, help, { kind: 'preferred' })
     const { cluster } = deps
+    this.#damaged = cluster && new DamagedLogs({ ...deps, ...cluster, storage }, options)
     this.#hosting = new Hosting(
       {
         ...deps,
@@ -120,6 +125,7 @@ export class ReplicaManager implements StorageService {
       clock: deps.clock,
       closing: this.#closing.signal,
       reader: storage.reader,
+      isGivenUp: (replica, error) => this.#damaged?.found(replica, error) === true,
       find: ({ topicId, partition }, fromFollower) =>
         (fromFollower ? this.#inSyncFollower(topicId, partition) : undefined) ??
         this.#find(topicId, partition),
@@ -173,13 +179,16 @@ export class ReplicaManager implements StorageService {
   /** The node is registered as `incarnation`: it takes part from now on. The image must show it. */
   join(incarnation: number): void {
     const { cluster, metadata } = this.#deps
+    const damaged = this.#damaged
     assert(cluster !== undefined && this.#part === undefined, 'a node of a cluster joins once')
-    if (this.#closing.signal.aborted) return
+    if (this.#closing.signal.aborted || damaged === undefined) return
+    damaged.registered()
     this.#part = new ClusterPart(
       {
         ...this.#deps,
         ...cluster,
         storage: this.#storage,
+        damaged,
         find: (topicId, partition) => this.#hosting.find(topicId, partition),
         replicas: () => this.#hosting.replicas,
         movedBack: this.#movedBack,

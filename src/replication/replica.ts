@@ -154,7 +154,9 @@ export class Replica {
   /** Why this node cannot answer for the partition as its leader. */
   refusal(): Refusal | undefined {
     const { damage, identity } = this.log
-    if (damage !== undefined) return refuse('partition-damaged', damage)
+    // Of a damaged log that others lead they have what can be had.
+    if (damage !== undefined && this.#role.kind === 'leader')
+      return refuse('partition-damaged', damage)
     if (this.#tenure !== undefined) return undefined
     return refuse(
       'partition-unavailable',

@@ -11,6 +11,7 @@ import {
 import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
 import { assert } from '../lib/assert.ts'
+import { ServiceError } from '../lib/service-error.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { CheckpointedLog } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
@@ -133,6 +134,7 @@ export class LogFiles {
   /**
    * The highest end of a batch at or below `offset`, and its place; none if the log would be empty.
    * All of the log must have been written.
+   * @throws ServiceError `partition-damaged` when the way to it is not whole
    */
   async boundaryBelow(
     log: PartitionLog,
@@ -145,13 +147,20 @@ export class LogFiles {
     const path = this.#deps.segmentFiles.path(log, segment.baseOffset, 'log')
     const range = { start: 0, end: segment.writtenBytes }
     let endOffset = segment.baseOffset
+    let isFound = false
     const end = await this.#deps.files.use(path, 'read', (file) =>
       scanBatches(file, range, (bytes, at) => {
-        if (batchLastOffset(bytes, at) >= offset) return false
+        if (batchBaseOffset(bytes, at) !== endOffset) return false
+        isFound = batchLastOffset(bytes, at) >= offset
+        if (isFound) return false
         endOffset = batchLastOffset(bytes, at) + 1
         return true
       }),
     )
+    // What is behind the offset may be cut already.
+    if (!isFound && endOffset < offset) {
+      throw new ServiceError('partition-damaged', `${path} is damaged at byte ${end.position}`)
+    }
     return { endOffset, place: { segment, position: end.position } }
   }
 

@@ -11,6 +11,7 @@ import {
   checkBatch,
 } from '../core/record-batch.ts'
 import type { Logger } from '../env/logger.ts'
+import { ServiceError } from '../lib/service-error.ts'
 import type { Checkpoint, CheckpointedLog } from './checkpoint.ts'
 import { replayStart } from './checkpoint.ts'
 import type { Journal } from './journal.ts'
@@ -226,7 +227,12 @@ export class LogRecovery {
     this.#gaps.delete(log)
     if (endOffset === log.endOffset) return
     await this.#deps.writer.flush(log, log.endOffset)
-    const place = await this.#deps.logFiles.placeOf(log, endOffset)
+    const place = await this.#deps.logFiles.placeOf(log, endOffset).catch((error: unknown) => {
+      if (!(error instanceof ServiceError)) throw error
+      log.damage ??= error.message
+      return undefined
+    })
+    if (log.damage !== undefined) return
     log.uncommit(endOffset)
     log.cutEnd(endOffset, place)
   }

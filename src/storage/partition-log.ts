@@ -305,8 +305,9 @@ export class PartitionLog {
     this.journaledEnd = Math.min(this.journaledEnd, endOffset)
   }
 
-  /** Drops all records; the next one gets `offset`. */
+  /** Drops all records, and with them what is wrong with them; the next one gets `offset`. */
   restartAt(offset: number): void {
+    this.damage = undefined
     this.#highWatermark = offset
     this.#startOffset = offset
     this.tail.clear()

@@ -192,6 +192,7 @@ export class ClusterHarness {
           store: this.#store(process),
           peer: (leader) => this.#peer(process, leader),
           isFresh: () => true,
+          reregister: () => undefined,
         },
         onFatal: (error) => fatal.push(error),
       },

@@ -23,6 +23,8 @@ export interface StorageWorld extends ProcessWorld {
   readonly nodeId: number
   readonly rack: string
   readonly fileSystem: FileSystem
+  /** Recent batches kept in memory. */
+  readonly memoryBytes: number
   readonly store: MetadataStore
   /** The disk was lost: that its records are gone is known. */
   readonly acceptEmptyData: boolean
@@ -40,6 +42,7 @@ export interface ReplicaView {
   readonly durableEnd: number
   readonly endOffset: number
   readonly startOffset: number
+  readonly sizeBytes: number
   readonly damaged: boolean
   /** Whole batches from an offset on; undefined if they are not in memory. */
   readMemory(fromOffset: number, endOffset: number): readonly Uint8Array[] | undefined

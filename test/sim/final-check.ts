@@ -141,7 +141,7 @@ export class FinalCheck {
     for (const [name, history] of this.#workload.histories) {
       const anomalies = history.anomalies(final.get(name) ?? [], {
         failedOver: (partition) => invariants.failovers(ids.get(name) as TopicId, partition) > 0,
-        deletedTo: (partition) => this.#workload.deletions.get(`${name}/${partition}`)?.asked ?? 0,
+        deletedTo: (partition) => invariants.mayStartAt(ids.get(name) as TopicId, partition),
       })
       for (const anomaly of anomalies) invariants.violation(`${name}: ${anomaly}`)
     }
@@ -152,7 +152,7 @@ export class FinalCheck {
     const endMs = world.clock.monotonicMs() + READ_MS
     const { committedEnd } = invariants.oracle(topicId, partition)
     const records: StoredRecord[] = []
-    const deletion = this.#workload.deletions.get(`${name}/${partition}`)
+    const deleted = this.#workload.deletions.get(`${name}/${partition}`) ?? 0
     let offset = 0
     let lastEpoch = -1
     while (offset < committedEnd) {
@@ -173,8 +173,8 @@ export class FinalCheck {
         if (last !== undefined) lastEpoch = batchLeaderEpoch(last)
       } else if (result?.code === 'cursor-expired') {
         offset = Number(result.members?.['earliest'])
-        if (!(offset <= (deletion?.asked ?? 0))) {
-          invariants.violation(`${name}/${partition}: starts at ${offset}, which nobody asked for`)
+        if (!(offset <= invariants.mayStartAt(topicId, partition))) {
+          invariants.violation(`${name}/${partition}: starts at ${offset} for no reason`)
         }
       } else if (world.clock.monotonicMs() > endMs) {
         const why = result === undefined ? 'nothing comes' : result.detail
@@ -182,11 +182,9 @@ export class FinalCheck {
       } else await world.sleep(100)
     }
     const [first] = records
-    if (first !== undefined && first.offset < (deletion?.done ?? 0)) {
+    if (first !== undefined && first.offset < deleted) {
       const where = `${name}/${partition}`
-      invariants.violation(
-        `${where}: ${first.offset} was deleted, up to ${deletion?.done}, and is back`,
-      )
+      invariants.violation(`${where}: ${first.offset} was deleted, up to ${deleted}, and is back`)
     }
     return records
   }

@@ -1,8 +1,8 @@
 /** What must hold of a cluster at every moment, looked at while it runs. */
 import type { TopicId, TopicName } from '../../src/core/ids.ts'
-import { parseMetadataKey } from '../../src/metadata/metadata-keys.ts'
+import { NODES_PREFIX, parseMetadataKey } from '../../src/metadata/metadata-keys.ts'
 import type { PartitionRecord, TopicRecord } from '../../src/metadata/metadata-records.ts'
-import { decodePartition, decodeTopic } from '../../src/metadata/metadata-records.ts'
+import { decodeNode, decodePartition, decodeTopic } from '../../src/metadata/metadata-records.ts'
 import type { ReplicaView } from './cluster-code.ts'
 import { PartitionOracle } from './partition-oracle.ts'
 import type { SimNode } from './sim-node.ts'
@@ -18,6 +18,10 @@ export class Invariants {
   readonly violations: string[] = []
   /** Nodes whose disk lost something that the cluster may still count on. */
   readonly lossy = new Set<number>()
+  /** Nodes on whose disks bits turned over. */
+  readonly decayed = new Set<number>()
+  /** How far two wall clocks may be apart. */
+  clocksApartMs = 0
   readonly #world: SimWorld
   readonly #nodes: readonly SimNode[]
   readonly #oracles = new Map<string, PartitionOracle>()
@@ -30,6 +34,8 @@ export class Invariants {
     this.#nodes = nodes
     world.store.onCommit = (commit) => this.#committed(commit)
     for (const node of nodes) {
+      // What it promised in its last moments counts.
+      node.onEnding = () => this.look()
       // Once it is registered, the cluster knows what it has.
       node.onUp = () => this.lossy.delete(node.id)
     }
@@ -84,12 +90,35 @@ export class Invariants {
     this.look()
   }
 
+  /** A client was told that all below is committed. */
+  shown(topicId: TopicId, partition: number, endOffset: number): void {
+    this.look()
+    const { committedEnd, name } = this.oracle(topicId, partition)
+    if (endOffset > committedEnd) {
+      this.violation(`${name}: a reader was told of ${endOffset}, committed is ${committedEnd}`)
+    }
+  }
+
+  /** Somebody asks for the records below to be deleted. */
+  deleting(topicId: TopicId, partition: number, before: number): void {
+    const oracle = this.oracle(topicId, partition)
+    oracle.mayStartAt = Math.max(oracle.mayStartAt, before)
+  }
+
+  /** Below it records may be gone. */
+  mayStartAt(topicId: TopicId, partition: number): number {
+    this.look()
+    return this.oracle(topicId, partition).mayStartAt
+  }
+
   /** Looks at all replicas. */
   look(): void {
+    // A clock that is ahead removes records early.
+    const nowMs = this.#world.clock.nowMs() + this.clocksApartMs
     for (const node of this.#nodes) {
       const life = `${node.name}#${node.lives}`
       for (const view of node.replicas()) {
-        this.oracle(view.topicId, view.partition).look(life, view)
+        this.oracle(view.topicId, view.partition).look(life, view, nowMs)
       }
     }
     for (const node of this.#nodes) {
@@ -117,18 +146,36 @@ export class Invariants {
         if (entry !== undefined) {
           const topic = decodeTopic(entry.value)
           this.#topics.set(topic.topicId, { ...topic, name: parsed.name })
+          for (let p = 0; p < topic.partitions; p++) {
+            this.oracle(topic.topicId, p).retention = topic.config
+          }
         }
       } else if (parsed?.kind === 'partition' && entry !== undefined) {
         const id = `${parsed.topicId}/${parsed.partition}`
         const after = decodePartition(entry.value)
         const old = before.get(key)
         this.#records.set(id, after)
-        if (old !== undefined) {
+        if (old === undefined) this.#checkRacks(id, after)
+        else {
           this.#changed(parsed.topicId, parsed.partition, decodePartition(old.value), after, author)
         }
       }
     }
     this.look()
+  }
+
+  /** Replicas are on as many racks as there are. */
+  #checkRacks(name: string, { replicas }: PartitionRecord): void {
+    const racks = new Map<number, string>()
+    for (const { key, value } of this.#world.store.list(NODES_PREFIX).entries) {
+      const parsed = parseMetadataKey(key)
+      if (parsed?.kind === 'node') racks.set(parsed.nodeId, decodeNode(value).rack)
+    }
+    const reached = new Set(replicas.map((id) => racks.get(id))).size
+    const most = Math.min(replicas.length, new Set(racks.values()).size)
+    if (reached < most) {
+      this.violation(`${name}: replicas ${replicas} are on ${reached} racks of ${racks.size} nodes`)
+    }
   }
 
   #changed(

@@ -1,7 +1,10 @@
 /** Breaks a simulated cluster in the ways that its plan allows, and repairs each break after a while. */
 import type { Random } from '../../src/env/random.ts'
+import type { DecayKind } from './disk-decay.ts'
+import { decay } from './disk-decay.ts'
 import type { Invariants } from './invariants.ts'
 import type { FaultName } from './seed-plan.ts'
+import { WALL_ERROR_MS } from './seed-plan.ts'
 import type { SimFront } from './sim-front.ts'
 import type { SimNode } from './sim-node.ts'
 import type { SimWorld } from './sim-world.ts'
@@ -24,9 +27,6 @@ type Fault = () => (() => void) | undefined
 
 /** A fault is over after up to so long; most are much shorter. */
 const LONGEST_MS = 30_000
-
-/** Nodes whose clocks are minutes apart refuse each other, as they should. */
-const WALL_ERROR_MS = 60_000
 
 export class Nemesis {
   readonly #deps: NemesisDeps
@@ -56,7 +56,7 @@ export class Nemesis {
 
   /** All is repaired at once, and stays so. */
   heal(): void {
-    const { world, nodes, fronts } = this.#deps
+    const { world, nodes, fronts, invariants } = this.#deps
     this.#stopped = true
     world.trace.add('NEMESIS', 'all heals')
     for (const repair of [...this.#repairs]) repair()
@@ -69,9 +69,22 @@ export class Nemesis {
       node.disk.latencyMs = undefined
       node.disk.fault = () => undefined
       node.supervised = true
+      if (invariants.decayed.delete(node.id)) this.#replaceDisk(node)
       node.start()
     }
     for (const front of fronts) front.start()
+  }
+
+  /** Bits turn over on the disk of the node, which may notice it at once, when it starts, or never. */
+  decay(node: SimNode, kind?: DecayKind): boolean {
+    const { invariants, world } = this.#deps
+    if (!this.#mayLose(node, () => true)) return false
+    const what = decay(node.disk, this.#random, kind)
+    if (what === undefined) return false
+    invariants.decayed.add(node.id)
+    world.trace.add(node.name, `a bit turns over in ${what}`)
+    if (this.#random.float() < 0.5) node.kill()
+    return true
   }
 
   strike(name: FaultName): void {
@@ -194,6 +207,11 @@ export class Nemesis {
       }
     },
     'empty-disk': () => this.#emptyDisk(),
+    decay: () => {
+      const decayed = this.#deps.nodes.find(({ id }) => this.#deps.invariants.decayed.has(id))
+      this.decay(decayed ?? this.#node())
+      return undefined
+    },
     'front-kill': () => {
       this.#pick(this.#deps.fronts).kill()
       return undefined
@@ -242,12 +260,16 @@ export class Nemesis {
     return () => handle.heal()
   }
 
-  #emptyDisk(): undefined {
-    const node = this.#node()
-    if (!this.#mayLose(node, () => true)) return
+  #replaceDisk(node: SimNode): void {
     this.#deps.invariants.lossy.add(node.id)
     node.kill()
     node.emptyDisk()
+  }
+
+  #emptyDisk(): undefined {
+    const node = this.#node()
+    if (!this.#mayLose(node, () => true)) return
+    this.#replaceDisk(node)
   }
 
   /** A node that ends otherwise than in good order may have lost records that were promised as written. */
@@ -268,7 +290,7 @@ export class Nemesis {
    */
   #mayLose(node: SimNode, concerns: (flush: 'commit' | 'os') => boolean): boolean {
     const { invariants } = this.#deps
-    const lossy = new Set([...invariants.lossy, node.id])
+    const lossy = new Set([...invariants.lossy, ...invariants.decayed, node.id])
     for (const { topic, record } of invariants.partitions()) {
       const { flush, minInsyncReplicas } = topic.config
       if (!record.replicas.includes(node.id) || !concerns(flush)) continue

@@ -2,19 +2,32 @@
  * All that was ever seen of one partition, over all nodes: which batches exist, how far it is
  * committed, who led it. Whatever contradicts what was seen before is a violation.
  */
-import { batchBaseOffset, batchLastOffset, batchLeaderEpoch } from '../../src/core/record-batch.ts'
+import {
+  batchBaseOffset,
+  batchLastOffset,
+  batchLeaderEpoch,
+  batchMaxTimestamp,
+} from '../../src/core/record-batch.ts'
 import type { ReplicaView } from './cluster-code.ts'
 
 /** What is remembered of a replica in one life of its node. */
 interface Seen {
   highWatermark: number
+  startOffset: number
   /** Batches below it were looked at. */
   scannedEnd: number
 }
 
 interface Committed {
   readonly endOffset: number
+  readonly maxTimestampMs: number
   readonly print: string
+}
+
+/** What a topic need not keep; -1 for no limit. */
+export interface Retention {
+  readonly retentionMs: number
+  readonly retentionBytes: number
 }
 
 const EPOCH_AT = 12
@@ -24,6 +37,9 @@ export class PartitionOracle {
   readonly name: string
   /** All below it was committed by some leader, as far as was seen. */
   committedEnd = 0
+  /** Below it records may be gone: somebody asked for it, or they were too old or too many. */
+  mayStartAt = 0
+  retention: Retention = { retentionMs: -1, retentionBytes: -1 }
   /** Whom of the replicas was seen to lead, by epoch. */
   readonly #leaders = new Map<number, string>()
   /** By epoch and base offset: what distinguishes the batch. */
@@ -39,8 +55,12 @@ export class PartitionOracle {
   }
 
   /** `life` names the node and which of its processes it is. */
-  look(life: string, view: ReplicaView): void {
-    if (view.damaged) return
+  look(life: string, view: ReplicaView, nowMs: number): void {
+    if (view.damaged) {
+      // Whatever it has next, it has anew.
+      this.#seen.delete(life)
+      return
+    }
     if (view.leads) this.#checkLeader(life, view)
     const seen = this.#seenBy(life, view)
     if (view.highWatermark < seen.highWatermark) {
@@ -51,6 +71,7 @@ export class PartitionOracle {
     if (view.highWatermark > view.endOffset) {
       this.#violation(`high watermark of ${life} is ${view.highWatermark}, behind its end`)
     }
+    this.#checkStart(life, view, seen, nowMs)
     // What was cut off may have been replaced.
     seen.scannedEnd = Math.min(seen.scannedEnd, view.endOffset)
     if (view.durableEnd > seen.scannedEnd || view.highWatermark > seen.highWatermark) {
@@ -73,7 +94,9 @@ export class PartitionOracle {
         this.#violation(`log matching: ${who} has another batch at ${key} than was seen before`)
       }
       const endOffset = batchLastOffset(batch) + 1
-      if (endOffset <= highWatermark) this.#commit(who, baseOffset, { endOffset, print })
+      if (endOffset > highWatermark) continue
+      const maxTimestampMs = batchMaxTimestamp(batch)
+      this.#commit(who, baseOffset, { endOffset, maxTimestampMs, print })
     }
   }
 
@@ -90,10 +113,39 @@ export class PartitionOracle {
   #seenBy(life: string, view: ReplicaView): Seen {
     let seen = this.#seen.get(life)
     if (seen === undefined) {
-      seen = { highWatermark: 0, scannedEnd: view.startOffset }
+      seen = { highWatermark: 0, startOffset: 0, scannedEnd: view.startOffset }
       this.#seen.set(life, seen)
     }
     return seen
+  }
+
+  #checkStart(life: string, view: ReplicaView, seen: Seen, nowMs: number): void {
+    const { startOffset } = view
+    if (startOffset < seen.startOffset) {
+      this.#violation(`the log of ${life} started at ${seen.startOffset}, now at ${startOffset}`)
+    }
+    seen.startOffset = startOffset
+    if (startOffset > view.highWatermark) {
+      this.#violation(`the log of ${life} starts at ${startOffset}, behind what is committed`)
+    }
+    // Followers do as they are told.
+    if (!view.leads || startOffset <= this.mayStartAt) return
+    if (!this.#mayBeGone(view, nowMs)) {
+      this.#violation(`the log of ${life} starts at ${startOffset}, for which there is no reason`)
+    }
+    this.mayStartAt = startOffset
+  }
+
+  /** Whether all below the start is too old, or what is left is as much as is to be kept. */
+  #mayBeGone({ startOffset, sizeBytes }: ReplicaView, nowMs: number): boolean {
+    const { retentionMs, retentionBytes } = this.retention
+    if (retentionBytes !== -1 && sizeBytes >= retentionBytes) return true
+    if (retentionMs === -1) return false
+    for (const [baseOffset, { maxTimestampMs }] of this.#committed) {
+      const isGone = baseOffset >= this.mayStartAt && baseOffset < startOffset
+      if (isGone && nowMs - maxTimestampMs <= retentionMs) return false
+    }
+    return true
   }
 
   #checkLeader(life: string, view: ReplicaView): void {

@@ -18,17 +18,17 @@ const DRAIN_MS = 10_000
 
 /** Small enough that a few records roll segments and fill journal files. */
 const STORAGE = {
-  memoryBytes: 1024 * 1024,
   maxUnwrittenBytes: 256 * 1024,
   maxJournalBytes: 512 * 1024,
   ballastBytes: 0,
   minFreeBytes: 0,
   checkpointIntervalMs: 5_000,
+  retentionIntervalMs: 2_000,
   journal: { fileBytes: 64 * 1024, groupBytes: 16 * 1024, spareFilesMax: 2 },
 } as const
 
 async function startStorage(world: StorageWorld): Promise<StorageUnderTest> {
-  const { nodeId, rack, acceptEmptyData, clock } = world
+  const { nodeId, rack, acceptEmptyData, memoryBytes, clock } = world
   const node = await StorageNode.start(
     {
       nodeId,
@@ -37,7 +37,7 @@ async function startStorage(world: StorageWorld): Promise<StorageUnderTest> {
       secret: SECRET,
       acceptEmptyData,
       replicaLagMaxMs: 4_000,
-      storage: STORAGE,
+      storage: { ...STORAGE, memoryBytes },
     },
     { ...world, listen: world.listen, onFatal: world.onFatal, metrics: nullMetrics },
     NEVER,

@@ -50,6 +50,10 @@ class LiveReplicaView implements ReplicaView {
     return this.#replica.log.startOffset
   }
 
+  get sizeBytes(): number {
+    return this.#replica.log.sizeBytes
+  }
+
   get damaged(): boolean {
     return this.#replica.log.damage !== undefined
   }

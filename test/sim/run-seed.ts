@@ -3,11 +3,13 @@ import process from 'node:process'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
 import type { ClusterCode } from './cluster-code.ts'
 import { FinalCheck } from './final-check.ts'
+import type { Invariants } from './invariants.ts'
 import { Nemesis } from './nemesis.ts'
 import type { SeedPlan } from './seed-plan.ts'
-import { planSeed } from './seed-plan.ts'
+import { clocksApartMs, planSeed } from './seed-plan.ts'
 import { SimCluster } from './sim-cluster.ts'
 import type { SimTrace } from './sim-trace.ts'
+import type { WorkloadEvents } from './workload.ts'
 import { Workload } from './workload.ts'
 
 export interface SeedResult {
@@ -31,16 +33,13 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
   const { seed, topics, faults, pauseMs } = plan
   const cluster = new SimCluster(seed, code, plan)
   const { world, invariants, nodes, fronts } = cluster
+  invariants.clocksApartMs = clocksApartMs(plan)
   world.trace.add('PLAN', JSON.stringify(plan))
   const workload = new Workload(
     world,
     fronts,
     { ...plan, topics: topics.map(({ name }) => name) },
-    {
-      acknowledged: (topic, partition, offset) =>
-        invariants.acknowledged(topic.id, partition, offset),
-      violation: (text) => invariants.violation(text),
-    },
+    watchedBy(invariants),
   )
   const nemesis = new Nemesis({ world, nodes, fronts, invariants }, { faults, pauseMs })
   const play = async () => {
@@ -66,6 +65,17 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
     refused: count('refused'),
     unknown: count('unknown'),
     virtualMs: world.clock.monotonicMs(),
+  }
+}
+
+/** What clients see is held against what the nodes have. */
+export function watchedBy(invariants: Invariants): WorkloadEvents {
+  return {
+    acknowledged: ({ id }, partition, offset) => invariants.acknowledged(id, partition, offset),
+    shown: ({ id }, partition, endOffset) => invariants.shown(id, partition, endOffset),
+    deleting: ({ id }, partition, before) => invariants.deleting(id, partition, before),
+    mayStartAt: ({ id }, partition) => invariants.mayStartAt(id, partition),
+    violation: (text) => invariants.violation(text),
   }
 }
 

@@ -22,10 +22,14 @@ export const FAULTS = [
   'disk-error',
   'disk-full',
   'empty-disk',
+  'decay',
   'front-kill',
 ] as const
 /** What ends a process without asking whether another one has what it may lose. */
 const UNCLEAN: readonly FaultName[] = ['orderly', 'disk-error']
+/** Nodes whose clocks are minutes apart refuse each other, as they should. */
+export const WALL_ERROR_MS = 60_000
+const DAY_MS = 24 * 3_600_000
 export type FaultName = (typeof FAULTS)[number]
 
 export interface TopicPlan {
@@ -34,12 +38,17 @@ export interface TopicPlan {
   readonly replicationFactor: number
   readonly minInsyncReplicas: number
   readonly flush: 'commit' | 'os'
+  readonly retentionMs: number
+  readonly retentionBytes: number
+  readonly segmentMs: number
 }
 
 export interface SeedPlan {
   readonly seed: number
   readonly nodes: number
   readonly fronts: number
+  /** Over how many racks the nodes are spread. */
+  readonly racks: number
   readonly topics: readonly TopicPlan[]
   readonly producers: number
   readonly readers: number
@@ -52,6 +61,8 @@ export interface SeedPlan {
   readonly durationMs: number
   /** Longest time between two faults. */
   readonly pauseMs: number
+  /** Recent batches that a node keeps in memory; what is not there is read from disk. */
+  readonly memoryBytes: number
   readonly maxSkewMs: number
   readonly maxDrift: number
 }
@@ -65,6 +76,7 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     replicationFactor: 3,
     minInsyncReplicas: random.float() < 0.8 ? 2 : 1,
     flush: random.float() < 0.85 ? 'commit' : 'os',
+    ...retentionOf(random),
   }))
   // From a calm run to everything at once.
   const share = [0, 0.15, 0.3, 0.3, 0.6, 1][below(6)] as number
@@ -79,6 +91,7 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     seed,
     nodes,
     fronts: 2,
+    racks: random.float() < 0.6 ? nodes : 2,
     topics,
     producers,
     readers: 1 + below(2),
@@ -87,7 +100,24 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     faults,
     durationMs,
     pauseMs: [1_000, 3_000, 8_000][below(3)] as number,
+    memoryBytes: random.float() < 0.6 ? 1024 * 1024 : 4 * 1024,
     maxSkewMs: random.float() < 0.5 ? 0 : 60_000,
     maxDrift: random.float() < 0.5 ? 0 : 0.02,
   }
+}
+
+/** Most topics keep all; the others a few seconds, or a few segments, whose length is what they take in a second or two. */
+function retentionOf(random: Random) {
+  const segmentMs = 1_000 + (random.uint32() % 3) * 1_000
+  const pick = random.float()
+  if (pick < 0.6) return { retentionMs: -1, retentionBytes: -1, segmentMs: DAY_MS }
+  if (pick < 0.8) return { retentionMs: 10_000, retentionBytes: -1, segmentMs }
+  return { retentionMs: -1, retentionBytes: 1_500, segmentMs }
+}
+
+/** How far the wall clocks of two processes may be apart. */
+export function clocksApartMs({ maxSkewMs, maxDrift, faults }: SeedPlan): number {
+  const jumpsMs = faults.includes('wall-jump') ? WALL_ERROR_MS : 0
+  // Time is taken from the clock when a batch is made, and compared a little later.
+  return maxSkewMs + Math.max(maxSkewMs, jumpsMs) + maxDrift * 60_000
 }

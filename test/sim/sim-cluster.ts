@@ -12,14 +12,19 @@ import { SimWorld } from './sim-world.ts'
 export interface SimClusterOptions extends Partial<SimWorldOptions> {
   readonly nodes: number
   readonly fronts: number
+  /** Over how many racks the nodes are spread; each has its own if absent. */
+  readonly racks?: number
+  /** Recent batches that a node keeps in memory. */
+  readonly memoryBytes?: number
   /** Where the fronts are; all but the first beside the node of their number if absent. */
   readonly frontRack?: string
 }
 
 const LOOK_MS = 100
+const MEMORY_BYTES = 1024 * 1024
 const STEP_MS = 50
-/** Each node has its own. */
-export const rackOf = (nodeId: number): string => `rack-${nodeId}`
+export const rackOf = (nodeId: number, racks = Number.POSITIVE_INFINITY): string =>
+  `rack-${((nodeId - 1) % racks) + 1}`
 
 const NEVER = new AbortController().signal
 
@@ -31,14 +36,16 @@ export class SimCluster {
 
   constructor(seed: number, code: ClusterCode, options: SimClusterOptions) {
     const world = new SimWorld(seed, options)
+    const { memoryBytes = MEMORY_BYTES } = options
     this.world = world
     this.nodes = Array.from(
       { length: options.nodes },
-      (_, i) => new SimNode(world, code, i + 1, rackOf(i + 1)),
+      (_, i) =>
+        new SimNode(world, code, i + 1, { rack: rackOf(i + 1, options.racks), memoryBytes }),
     )
     const seeds = this.nodes.map(({ name }) => world.network.urlOf(name))
     this.fronts = Array.from({ length: options.fronts }, (_, i) => {
-      const rack = options.frontRack ?? (i === 0 ? '' : rackOf(i + 1))
+      const rack = options.frontRack ?? (i === 0 ? '' : rackOf(i + 1, options.racks))
       return new SimFront(world, code, { name: `f${i + 1}`, rack }, seeds)
     })
     this.invariants = new Invariants(world, this.nodes)

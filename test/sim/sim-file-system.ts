@@ -107,6 +107,11 @@ export class SimFileSystem implements FileSystem {
     return bytes
   }
 
+  /** Of all files. */
+  paths(): string[] {
+    return pathsIn(this.#disk.root, '')
+  }
+
   get usedBytes(): number {
     return usedBytes(this.#disk.root)
   }
@@ -382,6 +387,14 @@ export class SimFileSystem implements FileSystem {
 
 function segments(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.')
+}
+
+function pathsIn(directory: SimDirectory, path: string): string[] {
+  return directory.names().flatMap((name) => {
+    const node = directory.get(name)
+    const inner = `${path}/${name}`
+    return node instanceof SimDirectory ? pathsIn(node, inner) : [inner]
+  })
 }
 
 function usedBytes(directory: SimDirectory): number {

@@ -20,6 +20,12 @@ interface Life {
   running: StorageUnderTest | undefined
 }
 
+/** What a machine is like. */
+export interface SimPlace {
+  readonly rack: string
+  readonly memoryBytes: number
+}
+
 export class SimNode {
   readonly id: number
   readonly name: string
@@ -29,20 +35,22 @@ export class SimNode {
   acceptEmptyData: boolean = false
   /** Called when a process has come up. */
   onUp: () => void = () => undefined
+  /** Called when a process is about to end. */
+  onEnding: () => void = () => undefined
   diskLatencyMs = DISK_LATENCY_MS
   lives = 0
   readonly #world: SimWorld
   readonly #code: ClusterCode
-  readonly #rack: string
+  readonly #place: SimPlace
   #disk: SimFileSystem
   #life: Life | undefined
 
-  constructor(world: SimWorld, code: ClusterCode, id: number, rack = '') {
+  constructor(world: SimWorld, code: ClusterCode, id: number, place: SimPlace) {
     this.id = id
     this.name = `n${id}`
     this.#world = world
     this.#code = code
-    this.#rack = rack
+    this.#place = place
     this.#disk = new SimFileSystem({ random: world.fork() })
   }
 
@@ -149,6 +157,7 @@ export class SimNode {
     const life = this.#life
     if (life === undefined) return false
     this.#world.trace.add(this.name, how)
+    this.onEnding()
     this.#life = undefined
     life.process.end(silently)
     this.#world.clock.timer(RESTART_MS, () => {
@@ -182,7 +191,7 @@ export class SimNode {
       transport,
       store,
       nodeId: this.id,
-      rack: this.#rack,
+      ...this.#place,
       fileSystem: this.#disk,
       acceptEmptyData: this.acceptEmptyData,
       listen: async (service) => this.#world.network.listen(process, service),

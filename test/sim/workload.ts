@@ -25,6 +25,12 @@ export interface WorkloadOptions {
 export interface WorkloadEvents {
   /** A record was acknowledged as durable on all in-sync replicas. */
   acknowledged(topic: TopicImage, partition: number, offset: number): void
+  /** A reader was told that all below is committed. */
+  shown(topic: TopicImage, partition: number, endOffset: number): void
+  /** It is asked for that records below are deleted. */
+  deleting(topic: TopicImage, partition: number, before: number): void
+  /** Where the log may start, as far as anybody may know. */
+  mayStartAt(topic: TopicImage, partition: number): number
   violation(text: string): void
 }
 
@@ -38,8 +44,8 @@ const DELETE_EVERY_MS = 6_000
 export class Workload {
   /** By topic. */
   readonly histories = new Map<string, History>()
-  /** By topic and partition: up to where records may be deleted, and up to where they certainly are. */
-  readonly deletions = new Map<string, { asked: number; done: number }>()
+  /** By topic and partition: up to where records are certainly deleted. */
+  readonly deletions = new Map<string, number>()
   readonly #world: SimWorld
   readonly #fronts: readonly SimFront[]
   readonly #options: WorkloadOptions
@@ -178,7 +184,7 @@ export class Workload {
         new AbortController().signal,
       )
       const results = await this.#within(fetching)
-      for (const result of results ?? []) this.#take(name, positions, result)
+      for (const result of results ?? []) this.#take(topic, positions, result)
       await this.#world.sleep(this.#random.float() * RECONNECT_MS)
     }
   }
@@ -199,7 +205,7 @@ export class Workload {
     }
   }
 
-  /** Deletes records, and remembers that it was asked for, and whether it was answered. */
+  /** Deletes records, and remembers whether it was answered. */
   async deleteBelow(
     storage: StorageService,
     topic: TopicImage,
@@ -207,26 +213,27 @@ export class Workload {
     before: number,
   ): Promise<void> {
     const key = `${topic.name}/${partition}`
-    const known = this.deletions.get(key) ?? { asked: 0, done: 0 }
-    this.deletions.set(key, known)
-    known.asked = Math.max(known.asked, before)
+    this.#events.deleting(topic, partition, before)
     const result = await this.#within(storage.deleteRecords(topic.id, partition, before))
-    if (result !== undefined) known.done = Math.max(known.done, before)
+    if (result !== undefined) {
+      this.deletions.set(key, Math.max(this.deletions.get(key) ?? 0, before))
+    }
     this.#world.trace.add('delete', `${key} to ${before}: ${result?.logStartOffset ?? 'unknown'}`)
   }
 
   #take(
-    name: string,
+    topic: TopicImage,
     positions: Map<number, { offset: number; lastEpoch: number }>,
     result: FetchResult,
   ): void {
     const { partition } = result
+    const { name } = topic
     const { offset } = positions.get(partition) ?? { offset: 0 }
     if (!result.ok) {
-      const earliest = result.members?.['earliest']
-      const { asked } = this.deletions.get(`${name}/${partition}`) ?? { asked: 0 }
-      if (result.code === 'cursor-expired' && Number(earliest) <= asked) {
-        positions.set(partition, { offset: Number(earliest), lastEpoch: -1 })
+      const earliest = Number(result.members?.['earliest'])
+      const mayExpire = earliest <= this.#events.mayStartAt(topic, partition)
+      if (result.code === 'cursor-expired' && mayExpire) {
+        positions.set(partition, { offset: earliest, lastEpoch: -1 })
       } else if (result.code === 'offset-out-of-range' || result.code === 'cursor-expired') {
         this.#events.violation(
           `reader of ${name}/${partition} at ${offset} was told ${result.code}: ${result.detail}`,
@@ -235,7 +242,13 @@ export class Workload {
       return
     }
     const history = this.histories.get(name) as History
-    for (const record of recordsOf(result.batches, offset)) history.read({ partition, ...record })
+    const records = recordsOf(result.batches, offset)
+    for (const record of records) history.read({ partition, ...record })
+    if (records.some((record, i) => record.offset !== offset + i)) {
+      const offsets = records.map((record) => record.offset)
+      this.#events.violation(`reader of ${name}/${partition} at ${offset} was given ${offsets}`)
+    }
+    this.#events.shown(topic, partition, result.highWatermark)
     if (result.nextOffset > result.highWatermark) {
       const where = `${result.nextOffset}, committed is ${result.highWatermark}`
       this.#events.violation(`reader of ${name}/${partition} was given records to ${where}`)

@@ -1,4 +1,5 @@
 /** All scenarios, by name. */
+import { DAMAGES } from './damage.ts'
 import { DELETIONS } from './deletions.ts'
 import { FAILOVERS } from './failover.ts'
 import { HANDOVERS } from './handovers.ts'
@@ -8,7 +9,13 @@ import type { Scenario } from './scenario.ts'
 import { ZOMBIES } from './zombies.ts'
 
 export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map(
-  [...FAILOVERS, ...HANDOVERS, ...MEMBERSHIPS, ...NEAR_READS, ...ZOMBIES, ...DELETIONS].map(
-    (scenario) => [scenario.name, scenario],
-  ),
+  [
+    ...FAILOVERS,
+    ...HANDOVERS,
+    ...MEMBERSHIPS,
+    ...NEAR_READS,
+    ...ZOMBIES,
+    ...DELETIONS,
+    ...DAMAGES,
+  ].map((scenario) => [scenario.name, scenario]),
 )

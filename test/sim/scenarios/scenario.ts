@@ -7,7 +7,7 @@ import type { Outcome } from '../../support/history-checker.ts'
 import type { ClusterCode, ReplicaView } from '../cluster-code.ts'
 import { FinalCheck } from '../final-check.ts'
 import { Nemesis } from '../nemesis.ts'
-import { untilDone } from '../run-seed.ts'
+import { untilDone, watchedBy } from '../run-seed.ts'
 import { SimCluster } from '../sim-cluster.ts'
 import type { SimNode } from '../sim-node.ts'
 import type { SimTrace } from '../sim-trace.ts'
@@ -20,6 +20,8 @@ export interface Scenario {
   /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
   readonly topic?: TopicSpec
   readonly load?: Partial<WorkloadOptions>
+  /** Recent batches that a node keeps in memory. */
+  readonly memoryBytes?: number
   /** Where the front is. */
   readonly frontRack?: string
   /** What follows is always the same: all is repaired, comes to rest and is compared. */
@@ -32,6 +34,7 @@ export interface ScenarioResult {
   readonly hash: string
 }
 
+const NEVER = new AbortController().signal
 const TOPIC = { partitions: 1, replicationFactor: 3, minInsyncReplicas: 2 } as const
 
 export async function runScenario(
@@ -39,19 +42,16 @@ export async function runScenario(
   code: ClusterCode,
   seed = 1,
 ): Promise<ScenarioResult> {
-  const { nodes = 3, frontRack = '' } = scenario
-  const cluster = new SimCluster(seed, code, { nodes, fronts: 1, frontRack })
+  const { nodes = 3, frontRack = '', memoryBytes } = scenario
+  const options = { nodes, fronts: 1, frontRack, ...(memoryBytes !== undefined && { memoryBytes }) }
+  const cluster = new SimCluster(seed, code, options)
   const { world, invariants } = cluster
   const load = { producers: 0, readers: 1, deleters: 0, thinkMs: 100, ...scenario.load }
   const workload = new Workload(
     world,
     cluster.fronts,
     { ...load, topics: ['t'] },
-    {
-      acknowledged: (topic, partition, offset) =>
-        invariants.acknowledged(topic.id, partition, offset),
-      violation: (text) => invariants.violation(text),
-    },
+    watchedBy(invariants),
   )
   const nemesis = new Nemesis(cluster, { faults: [], pauseMs: 0 })
   await untilDone(cluster, async () => {
@@ -156,6 +156,33 @@ export class Stage {
     this.#count++
     const kind = await this.workload.send(front, topic, values[0] as string, values, -1, 0)
     if (kind !== 'written') await this.writtenTogether(count)
+  }
+
+  /** Reads from the start to where the log ends; gives that, or the code of what is in the way. */
+  async readAll(): Promise<number | string> {
+    const { storage } = this.cluster.front.front
+    let offset = 0
+    for (let tries = 0; tries < 100; tries++) {
+      const position = { topicId: this.#topic.id, partition: 0, offset, lastEpoch: -1 }
+      const request = { positions: [position], maxBytes: 64 * 1024, waitMs: 0 }
+      const [result] = await storage.fetch({ ...request, isolation: 'committed' }, NEVER)
+      if (result?.ok === true) {
+        offset = result.nextOffset
+        if (offset === result.highWatermark) return offset
+      } else if (result !== undefined && result.code !== 'partition-unavailable') return result.code
+      else await this.world.sleep(200)
+    }
+    return offset
+  }
+
+  /** Has the node lead, with nothing in memory of what it wrote before. */
+  async restartAsLeader(node: SimNode): Promise<void> {
+    for (const other of this.cluster.nodes) if (other !== node) this.down(other)
+    this.down(node)
+    await this.upAndRunning(node)
+    await this.until(`${node.name} leads`, () => this.view(node)?.leads === true)
+    for (const other of this.cluster.nodes) if (other !== node) await this.upAndRunning(other)
+    await this.until('all are in sync', () => this.isAtRest())
   }
 
   async deleteBelow(before: number): Promise<void> {
