@@ -40,7 +40,7 @@ export async function adoptBeyondEnd(
       endOffset = grown.endOffset
       if (last.baseOffset === endOffset) break
     }
-    const next = `${place.folder.path}/${segmentFileName(endOffset, 'log')}`
+    const next = `${place.folder.path}/${segmentFileName({ baseOffset: endOffset }, 'log')}`
     if ((await place.fileSystem.size(next)) === undefined) break
     segments.push({
       baseOffset: endOffset,
@@ -59,7 +59,7 @@ async function grow(
   segment: SegmentState,
   epochs: LeaderEpochs,
 ): Promise<SegmentState> {
-  const path = `${folder.path}/${segmentFileName(segment.baseOffset, 'log')}`
+  const path = `${folder.path}/${segmentFileName(segment, 'log')}`
   const end = (await fileSystem.size(path)) ?? 0
   if (end <= segment.sizeBytes) return segment
   let grown = segment

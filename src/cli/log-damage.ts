@@ -45,7 +45,7 @@ export async function auditLog(
   const epochs = new LeaderEpochs(log.epochs)
   const audits: SegmentAudit[] = []
   for (const state of log.segments) {
-    const path = `${directory}/${segmentFileName(state.baseOffset, 'log')}`
+    const path = `${directory}/${segmentFileName(state, 'log')}`
     const size = (await fileSystem.size(path)) ?? 0
     const range = { end: Math.min(size, state.sizeBytes), endOffset: state.endOffset }
     audits.push(await auditFile(fileSystem, path, state, range, epochs))

@@ -34,6 +34,7 @@ export const MAX_BATCH_BYTES = 16 * 1024 * 1024 + 512 * 1024
 export const BATCH_CODEC_MASK = 0x07
 export const BATCH_APPEND_TIME = 0x08
 export const BATCH_CONTROL = 0x20
+export const BATCH_DELETE_HORIZON = 0x40
 
 const LENGTH_AT = 8
 const LENGTH_END = 12
@@ -109,6 +110,17 @@ export function batchMaxTimestamp(bytes: Uint8Array, at = 0): number {
   return safe(readInt64(bytes, at + MAX_TIMESTAMP_AT))
 }
 
+export function batchProducerId(bytes: Uint8Array, at = 0): number {
+  return safe(readInt64(bytes, at + PRODUCER_ID_AT))
+}
+
+/** Until when its tombstones stay, which is noted in the place of the base timestamp; -1 if it says nothing. */
+export function batchDeleteHorizon(bytes: Uint8Array, at = 0): number {
+  return (batchAttributes(bytes, at) & BATCH_DELETE_HORIZON) === 0
+    ? -1
+    : batchBaseTimestamp(bytes, at)
+}
+
 /** The batch's own checksum, and from which byte on it covers the batch. */
 export function batchChecksum(bytes: Uint8Array, at = 0): { from: number; crc: number } {
   return { from: ATTRIBUTES_AT, crc: readUint32(bytes, at + CRC_AT) }
@@ -182,6 +194,29 @@ export function stampBatch(batch: Uint8Array, stamp: BatchStamp): void {
   writeInt16(batch, ATTRIBUTES_AT, batchAttributes(batch) | BATCH_APPEND_TIME)
   writeInt64(batch, MAX_TIMESTAMP_AT, stamp.appendTimeMs)
   writeInt32(batch, CRC_AT, crc32c(batch, ATTRIBUTES_AT, batchBytes(batch)))
+}
+
+/**
+ * Gives `out`, which holds records of the batch at `at`, the header of that batch, but for what is
+ * different now. With a delete horizon the records' times must be relative to it.
+ */
+export function deriveHeader(
+  out: Uint8Array,
+  bytes: Uint8Array,
+  at: number,
+  now: { recordCount: number; maxTimestampMs: number; horizonMs?: number },
+): void {
+  out.set(bytes.subarray(at, at + BATCH_HEADER_BYTES))
+  writeInt32(out, LENGTH_AT, out.length - LENGTH_END)
+  if (now.horizonMs !== undefined) {
+    writeInt16(out, ATTRIBUTES_AT, batchAttributes(bytes, at) | BATCH_DELETE_HORIZON)
+    writeInt64(out, BASE_TIMESTAMP_AT, now.horizonMs)
+  }
+  // The leader's stamp of all records is kept there.
+  const isStamped = (batchAttributes(bytes, at) & BATCH_APPEND_TIME) !== 0
+  if (!isStamped) writeInt64(out, MAX_TIMESTAMP_AT, now.maxTimestampMs)
+  writeInt32(out, RECORD_COUNT_AT, now.recordCount)
+  writeInt32(out, CRC_AT, crc32c(out, ATTRIBUTES_AT))
 }
 
 /** An upper bound of what a record adds to a batch. */

@@ -4,6 +4,15 @@ import type { FileHandle } from '../env/file-system.ts'
 
 const CHUNK_BYTES = 1024 * 1024
 
+export interface ScanRange {
+  readonly start: number
+  readonly end: number
+  /** Read at once, unless a batch is larger. */
+  readonly chunkBytes?: number
+  /** Waited for behind each chunk, whose bytes it is given. */
+  readonly pause?: (bytes: number) => Promise<void>
+}
+
 export interface ScanEnd {
   /** Where the walk ended: at `end`, or before at what is no whole, valid batch. */
   readonly position: number
@@ -17,10 +26,10 @@ export interface ScanEnd {
  */
 export async function scanBatches(
   file: FileHandle,
-  range: { start: number; end: number },
+  range: ScanRange,
   visit: (bytes: Uint8Array, at: number, position: number, sizeBytes: number) => boolean,
 ): Promise<ScanEnd> {
-  let buffer = new Uint8Array(CHUNK_BYTES)
+  let buffer = new Uint8Array(range.chunkBytes ?? CHUNK_BYTES)
   let position = range.start
   let batches = 0
   for (;;) {
@@ -35,6 +44,7 @@ export async function scanBatches(
       at += size
     }
     position += at
+    await range.pause?.(at)
     if (filled < buffer.length && at < filled) return { position, batches }
     if (filled === 0) return { position, batches }
     if (at > 0) continue

@@ -17,6 +17,8 @@ import type { JournalPosition } from './journal-index.ts'
 import type { LogWriter } from './log-writer.ts'
 import type { NodeIdentity } from './node-identity.ts'
 import type { PartitionLog } from './partition-log.ts'
+import { NOT_COMPACTED } from './partition-log.ts'
+import type { SegmentState } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 /** An active segment's index is written when so much of the segment is missing in it. */
@@ -71,6 +73,9 @@ export class CheckpointWriter {
   /** Below the offset the log is synced, as long as it was not cut since. */
   readonly #synced = new WeakMap<PartitionLog, { generation: number; endOffset: number }>()
   readonly #forgotten = new WeakSet<PartitionLog>()
+  /** As the last checkpoint has it, as long as the log was not cut since. */
+  readonly #held = new WeakMap<PartitionLog, { generation: number; closedEnd: number }>()
+  #afterNext: (() => void)[] = []
   #changed = new Set<PartitionLog>()
   #running: Promise<void> | undefined
   #timer: Timer | undefined
@@ -97,6 +102,17 @@ export class CheckpointWriter {
 
   start(): void {
     this.#arm()
+  }
+
+  /** The segments below it are closed, and the last checkpoint has all of them. */
+  closedEnd(log: PartitionLog): number {
+    const held = this.#held.get(log)
+    return held?.generation === log.generation ? held.closedEnd : 0
+  }
+
+  /** Runs `job` once a checkpoint is durable that has all that was changed until now. */
+  afterNext(job: () => void): void {
+    this.#afterNext.push(job)
   }
 
   /** Makes one soon; one that runs is enough. */
@@ -127,7 +143,7 @@ export class CheckpointWriter {
     const syncedEnd = synced?.generation === log.generation ? synced.endOffset : 0
     for (const segment of log.segments) {
       if (segment.endOffset <= syncedEnd || log.deleted) continue
-      await files.sync(segmentFiles.path(log, segment.baseOffset, 'log'))
+      await files.sync(segmentFiles.path(log, segment, 'log'))
       if (segment.writtenBytes - segment.indexedBytes >= INDEX_LAG_BYTES) {
         await segmentFiles.persistIndex(log, segment)
       }
@@ -168,6 +184,8 @@ export class CheckpointWriter {
   async #make(clean: boolean): Promise<void> {
     const { journal, clock, writer, fileSystem } = this.#deps
     const startedMs = clock.monotonicMs()
+    const jobs = this.#afterNext
+    this.#afterNext = []
     let captured = await this.#capture()
     while (!(await this.#settleAll(captured, clean))) {
       for (const { log } of captured.captures) this.#changed.add(log)
@@ -182,6 +200,11 @@ export class CheckpointWriter {
     const lost = this.#options.creationsLost() ? { creationsLost: true as const } : {}
     const start = journal.witnessed(position)
     await this.#write({ identity, journal: start, clean, nextLogId, ...lost })
+    for (const { log, generation, state } of captured.captures) {
+      const closedEnd = state.segments.at(-1)?.baseOffset ?? 0
+      this.#held.set(log, { generation, closedEnd })
+    }
+    for (const job of jobs) job()
     journal.release(position)
     this.#options.onFreed()
     this.lastDurationMs = clock.monotonicMs() - startedMs
@@ -280,6 +303,7 @@ function describe(log: PartitionLog): CheckpointedLog {
     highWatermark: log.highWatermark,
     segments: log.segments.map((segment) => segment.state),
     epochs: log.epochs.starts,
+    ...(log.compacted === NOT_COMPACTED ? {} : { compacted: log.compacted }),
     ...(log.deleted ? { deleted: true as const } : {}),
     ...(log.damage === undefined ? {} : { damage: log.damage }),
     ...(log.lossPossible ? { lossPossible: true as const } : {}),
@@ -294,10 +318,13 @@ function withoutGone(state: CheckpointedLog, log: PartitionLog): CheckpointedLog
   const startOffset = Math.min(log.startOffset, state.endOffset)
   if (startOffset === state.startOffset) return state
   const kept = new Set(log.segments.map(({ baseOffset }) => baseOffset))
+  // A segment that compaction has joined to the one before is not gone.
+  const isGone = ({ baseOffset, endOffset }: SegmentState) =>
+    endOffset <= startOffset && !kept.has(baseOffset)
   return {
     ...state,
     startOffset,
     highWatermark: Math.max(state.highWatermark, startOffset),
-    segments: state.segments.filter(({ baseOffset }) => kept.has(baseOffset)),
+    segments: state.segments.filter((segment) => !isGone(segment)),
   }
 }

@@ -13,6 +13,7 @@ import type { FlushMode } from './journal-frames.ts'
 import type { JournalPosition } from './journal-index.ts'
 import type { EpochStart } from './leader-epochs.ts'
 import type { NodeIdentity } from './node-identity.ts'
+import type { CompactedState } from './partition-log.ts'
 import type { SegmentState } from './segment.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -32,6 +33,8 @@ export interface CheckpointedLog {
   readonly highWatermark: number
   readonly segments: readonly SegmentState[]
   readonly epochs: readonly EpochStart[]
+  /** Absent: not at all. */
+  readonly compacted?: CompactedState
   /** Its topic is gone, its files are going. */
   readonly deleted?: true
   readonly damage?: string

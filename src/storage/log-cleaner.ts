@@ -62,9 +62,15 @@ export class LogCleaner {
     await this.#running
   }
 
+  /** Whether the wall clock can be gone by. */
+  get trustsClock(): boolean {
+    return this.#deps.clock.monotonicMs() >= this.#distrustUntilMs
+  }
+
   /** One pass over all logs. */
   async run(): Promise<void> {
-    const clockIsSteady = this.#checkClock()
+    this.#checkClock()
+    const clockIsSteady = this.trustsClock
     for (const log of this.#options.logs()) {
       if (this.#closed) return
       if (log.deleted || log.damage !== undefined) continue
@@ -73,7 +79,7 @@ export class LogCleaner {
   }
 
   /** Ages are trusted only if the wall clock has not jumped lately. */
-  #checkClock(): boolean {
+  #checkClock(): void {
     const { clock, logger } = this.#deps
     const monotonicMs = clock.monotonicMs()
     const offsetMs = clock.nowMs() - monotonicMs
@@ -86,7 +92,6 @@ export class LogCleaner {
         'the clock was set; for a while no records are removed for their age',
       )
     }
-    return monotonicMs >= this.#distrustUntilMs
   }
 
   async #clean(log: PartitionLog, clockIsSteady: boolean): Promise<void> {
@@ -107,10 +112,10 @@ export class LogCleaner {
   #rollIdle(log: PartitionLog, nowMs: number): void {
     const active = log.segments.at(-1)
     if (active === undefined || active.sizeBytes === 0) return
-    const { segmentMs, retentionMs } = log.settings
+    const { retentionMs } = log.settings
     const ageMs = nowMs - active.createdAtMs
     const isExpired = retentionMs >= 0 && nowMs - active.maxTimestampMs > retentionMs
-    if (ageMs <= segmentMs && !(isExpired && ageMs > retentionMs)) return
+    if (ageMs <= log.rollMs && !(isExpired && ageMs > retentionMs)) return
     try {
       this.#options.roll(log)
     } catch (error) {

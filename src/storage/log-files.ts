@@ -20,7 +20,7 @@ import { LeaderEpochs } from './leader-epochs.ts'
 import type { MemoryTail } from './memory-tail.ts'
 import type { LogIdentity } from './partition-log.ts'
 import { PartitionLog } from './partition-log.ts'
-import { parseSegmentFileName, Segment } from './segment.ts'
+import { isUnfinished, parseSegmentFileName, Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 /** Behind a batch, in the file of its segment. */
@@ -83,6 +83,7 @@ export class LogFiles {
         highWatermark: state.highWatermark,
         segments: state.segments.map((segment) => new Segment(segment)),
         epochs: new LeaderEpochs(state.epochs),
+        ...(state.compacted === undefined ? {} : { compacted: state.compacted }),
       },
     )
     log.damage = state.damage
@@ -100,7 +101,7 @@ export class LogFiles {
     for (;;) {
       const active = log.segments.at(-1)
       if (active !== undefined) await this.#adoptFrom(log, active)
-      const path = this.#deps.segmentFiles.path(log, log.endOffset, 'log')
+      const path = this.#deps.segmentFiles.path(log, { baseOffset: log.endOffset }, 'log')
       if (active?.baseOffset === log.endOffset) break
       if ((await this.#deps.fileSystem.size(path)) === undefined) break
       log.roll(this.#deps.nowMs())
@@ -144,7 +145,7 @@ export class LogFiles {
     if (segment === undefined || offset <= segment.baseOffset) {
       return { endOffset: segment?.baseOffset ?? log.endOffset, place: undefined }
     }
-    const path = this.#deps.segmentFiles.path(log, segment.baseOffset, 'log')
+    const path = this.#deps.segmentFiles.path(log, segment, 'log')
     const range = { start: 0, end: segment.writtenBytes }
     let endOffset = segment.baseOffset
     let isFound = false
@@ -177,7 +178,7 @@ export class LogFiles {
   }
 
   async #adoptFrom(log: PartitionLog, active: Segment): Promise<void> {
-    const path = this.#deps.segmentFiles.path(log, active.baseOffset, 'log')
+    const path = this.#deps.segmentFiles.path(log, active, 'log')
     const size = await this.#deps.fileSystem.size(path)
     if (size === undefined || size <= active.sizeBytes) return
     const range = { start: active.sizeBytes, end: size }
@@ -204,9 +205,12 @@ export class LogFiles {
     const names = await this.#deps.fileSystem.list(log.directory)
     const found = new Set<number>()
     for (const name of names) {
+      if (isUnfinished(name)) await this.#deps.fileSystem.remove(`${log.directory}/${name}`)
       const file = parseSegmentFileName(name)
       if (file === undefined) continue
-      const segment = log.segments.find(({ baseOffset }) => baseOffset === file.baseOffset)
+      const segment = log.segments.find(
+        ({ baseOffset, version }) => baseOffset === file.baseOffset && version === file.version,
+      )
       // Neither checkpoint nor journal know of it: it was on its way out, or never promised.
       if (segment === undefined) await this.#deps.fileSystem.remove(`${log.directory}/${name}`)
       else if (file.extension === 'log') {
@@ -223,7 +227,7 @@ export class LogFiles {
 
   /** Cuts the file of a segment, all of which is written, to what the log holds of it. */
   async trim(log: PartitionLog, segment: Segment): Promise<void> {
-    const path = this.#deps.segmentFiles.path(log, segment.baseOffset, 'log')
+    const path = this.#deps.segmentFiles.path(log, segment, 'log')
     await this.#deps.files.use(path, 'create', (file) => file.truncate(segment.writtenBytes))
   }
 

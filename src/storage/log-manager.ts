@@ -14,6 +14,7 @@ import type { LogCreation } from './journal-frames.ts'
 import { encodeCreation } from './journal-frames.ts'
 import { LogAppender } from './log-appender.ts'
 import { LogCleaner } from './log-cleaner.ts'
+import { LogCompactor } from './log-compactor.ts'
 import { LogReader } from './log-reader.ts'
 import type { RecoveredLogs } from './log-recovery.ts'
 import { LogRecovery } from './log-recovery.ts'
@@ -33,6 +34,7 @@ export class LogManager {
   readonly gate: AppendGate
   readonly checkpoints: CheckpointWriter
   readonly cleaner: LogCleaner
+  readonly compactor: LogCompactor
   readonly segmentFiles: SegmentFiles
   /**
    * Parts of the journal could not be read, so that a log that is not here may have been in them. For
@@ -77,6 +79,17 @@ export class LogManager {
       raiseStart: (log, startOffset) => this.raiseStart(log, startOffset),
       roll: (log) => this.appender.roll(log),
     })
+    this.compactor = new LogCompactor(parts, {
+      intervalMs: options.compactionIntervalMs,
+      bytesPerSecond: options.compactionBytesPerSecond,
+      keyMapBytes: options.compactionKeyBytes,
+      directory: parts.directory.path,
+      minFreeBytes: options.minFreeBytes,
+      logs: () => this.#logs.values(),
+      checkpoints: this.checkpoints,
+      removeFiles: (log, segments) => this.#removeLeft(log, segments),
+      trustsClock: () => this.cleaner.trustsClock,
+    })
     parts.progress.listener = () => this.gate.wake()
     parts.disk.onHealed = () => {
       parts.writer.resume()
@@ -114,6 +127,7 @@ export class LogManager {
       await manager.checkpoints.run(false)
       manager.checkpoints.start()
       manager.cleaner.start()
+      manager.compactor.start()
       return manager
     } catch (error) {
       await parts?.disk.close()
@@ -233,8 +247,7 @@ export class LogManager {
 
   /** Removes the files of those segments that are not in the log by then. */
   #removeLeft(log: PartitionLog, segments: readonly Segment[]): void {
-    const isIn = ({ baseOffset }: Segment) =>
-      log.segments.some((segment) => segment.baseOffset === baseOffset)
+    const isIn = (segment: Segment) => log.has(segment)
     if (log.deleted || segments.every(isIn)) return
     this.#remover.later(async () => {
       for (const segment of segments) {
@@ -254,6 +267,7 @@ export class LogManager {
     const { writer, journal, files, directory, logger } = this.#parts
     await this.stopWaiting()
     this.reader.close()
+    await this.compactor.close()
     await this.cleaner.close()
     await this.#remover.close()
     await this.checkpoints.close()

@@ -109,7 +109,7 @@ export class LogReader {
     if (again.end === 'done' || again.batches.length > 0) return again
     throw new ServiceError(
       'partition-damaged',
-      `${this.#segmentFiles.path(log, segment.baseOffset, 'log')} is damaged at byte ${again.position}`,
+      `${this.#segmentFiles.path(log, segment, 'log')} is damaged at byte ${again.position}`,
     )
   }
 
@@ -120,7 +120,7 @@ export class LogReader {
     range: ReadRange,
     buffer: Uint8Array,
   ): Promise<WalkEnd> {
-    const path = this.#segmentFiles.path(log, segment.baseOffset, 'log')
+    const path = this.#segmentFiles.path(log, segment, 'log')
     return this.#files.use(path, 'read', (file) =>
       walkSegment(
         { file, writtenBytes: segment.writtenBytes, epochs: log.epochs },

@@ -144,7 +144,7 @@ export class LogWriter {
     try {
       await this.#makeDirectory(log)
       written = await this.#deps.files.use(
-        this.#deps.segmentFiles.path(log, segment.baseOffset, 'log'),
+        this.#deps.segmentFiles.path(log, segment, 'log'),
         'create',
         (file) => writeBatches(file, entries),
       )
@@ -168,7 +168,7 @@ export class LogWriter {
     if (written < entries.length) return this.#refuse(log)
     if (segment.unsyncedBytes >= UNSYNCED_BYTES) {
       segment.unsyncedBytes = 0
-      await this.#deps.files.sync(this.#deps.segmentFiles.path(log, segment.baseOffset, 'log'))
+      await this.#deps.files.sync(this.#deps.segmentFiles.path(log, segment, 'log'))
     }
     if (segment !== log.segments.at(-1) && segment.writtenBytes === segment.sizeBytes) {
       await this.#deps.segmentFiles.persistIndex(log, segment)

@@ -51,6 +51,18 @@ export const UNLIMITED: LogSettings = {
   compaction: undefined,
 }
 
+/** How far a log is compacted. */
+export interface CompactedState {
+  /** Below it no record has a later one of its key that is below it as well. */
+  readonly endOffset: number
+  /** Behind the last tombstone that was removed: who has less than that may miss the deletion of a key. */
+  readonly purgedEnd: number
+  /** When the last of the tombstones below `endOffset` may go; -1 if there are none. */
+  readonly horizonMs: number
+}
+
+export const NOT_COMPACTED: CompactedState = { endOffset: 0, purgedEnd: 0, horizonMs: -1 }
+
 export class PartitionLog {
   readonly identity: LogIdentity
   readonly directory: string
@@ -89,6 +101,7 @@ export class PartitionLog {
   #holds = 0
   #highWatermark: number
   #generation = 0
+  #compacted: CompactedState
 
   constructor(
     identity: LogIdentity,
@@ -99,6 +112,7 @@ export class PartitionLog {
       highWatermark: number
       segments: readonly Segment[]
       epochs: LeaderEpochs
+      compacted?: CompactedState
     } = {
       startOffset: 0,
       endOffset: 0,
@@ -118,6 +132,7 @@ export class PartitionLog {
     this.#keptEnd = state.endOffset
     this.#highWatermark = Math.max(state.highWatermark, state.startOffset)
     this.epochs = state.epochs
+    this.#compacted = state.compacted ?? NOT_COMPACTED
   }
 
   get segments(): readonly Segment[] {
@@ -159,6 +174,10 @@ export class PartitionLog {
     return this.#generation
   }
 
+  get compacted(): CompactedState {
+    return this.#compacted
+  }
+
   /** Leader epoch of the last record, -1 if there is none. */
   get lastEpoch(): number {
     return this.epochs.epochAt(this.#endOffset - 1)
@@ -192,7 +211,13 @@ export class PartitionLog {
     const active = this.#segments.at(-1)
     if (active === undefined || active.sizeBytes === 0) return false
     if (!active.hasRoom(batchBytes, lastOffset, this.settings.segmentBytes)) return true
-    return nowMs - active.createdAtMs > this.settings.segmentMs
+    return nowMs - active.createdAtMs > this.rollMs
+  }
+
+  /** Age at which the active segment is closed. */
+  get rollMs(): number {
+    const { segmentMs, compaction } = this.settings
+    return Math.min(segmentMs, compaction?.maxLagMs ?? segmentMs)
   }
 
   /** Takes in a stamped batch that continues the log. */
@@ -303,6 +328,39 @@ export class PartitionLog {
     this.#durableEnd = place === undefined ? endOffset : Math.min(this.#durableEnd, endOffset)
     this.#keptEnd = place === undefined ? endOffset : Math.min(this.#keptEnd, endOffset)
     this.journaledEnd = Math.min(this.journaledEnd, endOffset)
+    this.#compacted = {
+      ...this.#compacted,
+      endOffset: Math.min(this.#compacted.endOffset, endOffset),
+      purgedEnd: Math.min(this.#compacted.purgedEnd, endOffset),
+    }
+  }
+
+  /** Whether this version of the segment is in the log. */
+  has({ baseOffset, version }: Segment): boolean {
+    return this.#segments.some(
+      (segment) => segment.baseOffset === baseOffset && segment.version === version,
+    )
+  }
+
+  /**
+   * Puts a segment in the place of others, which follow one another, end where it ends, and are not
+   * active. False, and nothing happens, if one of them is not in the log any more.
+   */
+  replace(replaced: readonly Segment[], by: Segment): boolean {
+    const at = this.#segments.indexOf(replaced[0] as Segment)
+    const isThere = replaced.every((segment, i) => this.#segments[at + i] === segment)
+    if (at === -1 || !isThere || this.deleted) return false
+    assert(at + replaced.length < this.#segments.length, 'the active segment is not replaced')
+    assert(by.baseOffset === replaced[0]?.baseOffset, 'a segment begins where those before began')
+    assert(by.endOffset === replaced.at(-1)?.endOffset, 'a segment ends where those before ended')
+    this.#segments = this.#segments.toSpliced(at, replaced.length, by)
+    return true
+  }
+
+  /** The log is compacted so far now. */
+  compactTo(compacted: CompactedState): void {
+    assert(compacted.endOffset <= this.#highWatermark, 'only what is committed is compacted')
+    this.#compacted = compacted
   }
 
   /** Drops all records, and with them what is wrong with them; the next one gets `offset`. */

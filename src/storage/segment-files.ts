@@ -11,7 +11,7 @@ import { isNoSpace } from './disk-space.ts'
 import type { FilePool } from './file-pool.ts'
 import { OFFSET_ENTRY_BYTES, OffsetIndex } from './offset-index.ts'
 import type { PartitionLog } from './partition-log.ts'
-import type { Segment } from './segment.ts'
+import type { Segment, SegmentName } from './segment.ts'
 import { segmentFileName } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts'
@@ -35,8 +35,8 @@ export class SegmentFiles {
     this.#files = deps.files
   }
 
-  path(log: PartitionLog, baseOffset: number, extension: 'log' | 'index' | 'timeindex'): string {
-    return `${log.directory}/${segmentFileName(baseOffset, extension)}`
+  path(log: PartitionLog, name: SegmentName, extension: 'log' | 'index' | 'timeindex'): string {
+    return `${log.directory}/${segmentFileName(name, extension)}`
   }
 
   /** The whole index of what is written of the segment. */
@@ -81,8 +81,8 @@ export class SegmentFiles {
     const { writtenBytes } = segment
     try {
       const index = await this.index(log, segment)
-      await this.#write(this.path(log, segment.baseOffset, 'index'), index.offsets.encoded())
-      await this.#write(this.path(log, segment.baseOffset, 'timeindex'), index.times.encoded())
+      await this.#write(this.path(log, segment, 'index'), index.offsets.encoded())
+      await this.#write(this.path(log, segment, 'timeindex'), index.times.encoded())
       segment.indexedBytes = writtenBytes
       if (segment !== log.segments.at(-1)) this.#keep(segment, index)
     } catch (error) {
@@ -94,7 +94,7 @@ export class SegmentFiles {
   async remove(log: PartitionLog, segment: Segment): Promise<void> {
     this.#drop(segment)
     for (const extension of ['log', 'index', 'timeindex'] as const) {
-      const path = this.path(log, segment.baseOffset, extension)
+      const path = this.path(log, segment, extension)
       await this.#files.forget(path)
       await this.#fileSystem.remove(path)
     }
@@ -105,8 +105,8 @@ export class SegmentFiles {
     segment: Segment,
     endPosition: number,
   ): Promise<SegmentIndex | undefined> {
-    const offsetBytes = await this.#read(this.path(log, segment.baseOffset, 'index'))
-    const timeBytes = await this.#read(this.path(log, segment.baseOffset, 'timeindex'))
+    const offsetBytes = await this.#read(this.path(log, segment, 'index'))
+    const timeBytes = await this.#read(this.path(log, segment, 'timeindex'))
     if (offsetBytes === undefined || timeBytes === undefined) return undefined
     if (offsetBytes.length % OFFSET_ENTRY_BYTES !== 0) return undefined
     if (timeBytes.length % TIME_ENTRY_BYTES !== 0) return undefined
@@ -129,7 +129,7 @@ export class SegmentFiles {
 
   async #scan(log: PartitionLog, segment: Segment, endPosition: number): Promise<SegmentIndex> {
     const index = SegmentIndex.empty(segment.baseOffset)
-    const path = this.path(log, segment.baseOffset, 'log')
+    const path = this.path(log, segment, 'log')
     const { damagedAt } = segment
     if (damagedAt !== undefined && damagedAt < endPosition) throw damaged(path, damagedAt)
     if ((await this.#fileSystem.size(path)) === undefined) {

@@ -61,7 +61,7 @@ export class SegmentIndex {
 
   /** The segment takes no more batches: its highest timestamp is found by the index from now on. */
   finish(): void {
-    if (this.#maxTimestampMs >= 0) this.#noteTime()
+    this.#noteTime()
   }
 
   /** Where to begin to look for `offset`: the place of a batch at or before it. */
@@ -107,6 +107,8 @@ export class SegmentIndex {
   }
 
   #noteTime(): void {
+    // So far there are no records, only what stands for those that are gone.
+    if (this.#maxTimestampMs < 0) return
     this.times.append(this.#maxTimestampMs, this.#offsetOfMaxTimestamp - this.#baseOffset)
   }
 }

@@ -8,8 +8,14 @@ import { SegmentIndex } from './segment-index.ts'
 const MAX_INT32 = 0x7fff_ffff
 const NAME_DIGITS = 20
 
-export interface SegmentState {
+/** Which file of a log: compaction replaces files by others of the same offsets, and of a higher version. */
+export interface SegmentName {
   readonly baseOffset: number
+  /** Absent: 0, as it was written first. */
+  readonly version?: number
+}
+
+export interface SegmentState extends SegmentName {
   readonly sizeBytes: number
   readonly endOffset: number
   /** -1 while it is empty; likewise the next. */
@@ -21,6 +27,7 @@ export interface SegmentState {
 
 export class Segment {
   readonly baseOffset: number
+  readonly version: number
   /** Bytes accepted, whether they are on disk yet or not. */
   sizeBytes: number
   /** Bytes on disk. */
@@ -41,6 +48,7 @@ export class Segment {
 
   constructor(state: SegmentState) {
     this.baseOffset = state.baseOffset
+    this.version = state.version ?? 0
     this.sizeBytes = state.sizeBytes
     this.writtenBytes = state.sizeBytes
     this.endOffset = state.endOffset
@@ -50,9 +58,10 @@ export class Segment {
     this.indexedBytes = state.sizeBytes
   }
 
-  static begin(baseOffset: number, nowMs: number): Segment {
+  static begin(baseOffset: number, nowMs: number, version = 0): Segment {
     const segment = new Segment({
       baseOffset,
+      version,
       sizeBytes: 0,
       endOffset: baseOffset,
       maxTimestampMs: -1,
@@ -66,6 +75,7 @@ export class Segment {
   get state(): SegmentState {
     return {
       baseOffset: this.baseOffset,
+      ...(this.version === 0 ? {} : { version: this.version }),
       sizeBytes: this.sizeBytes,
       endOffset: this.endOffset,
       maxTimestampMs: this.maxTimestampMs,
@@ -125,22 +135,32 @@ export class Segment {
   }
 }
 
-/** The name of a segment's file, in Kafka's manner. */
+/** The name of a segment's file, in Kafka's manner; its tools heed what is before the first dot. */
 export function segmentFileName(
-  baseOffset: number,
+  { baseOffset, version = 0 }: SegmentName,
   extension: 'log' | 'index' | 'timeindex',
 ): string {
-  return `${String(baseOffset).padStart(NAME_DIGITS, '0')}.${extension}`
+  const base = String(baseOffset).padStart(NAME_DIGITS, '0')
+  return version === 0 ? `${base}.${extension}` : `${base}.${version}.${extension}`
 }
 
-/** The base offset that a file name stands for, with its extension; undefined for other files. */
-export function parseSegmentFileName(
-  name: string,
-): { baseOffset: number; extension: string } | undefined {
-  const match = /^(\d{20})\.(log|index|timeindex|txnindex)$/.exec(name)
+export interface SegmentFileName extends Required<SegmentName> {
+  readonly extension: string
+}
+
+/** What a file name stands for; undefined for other files. */
+export function parseSegmentFileName(name: string): SegmentFileName | undefined {
+  const match = /^(\d{20})(?:\.([1-9]\d{0,14}))?\.(log|index|timeindex|txnindex)$/.exec(name)
   if (match === null) return undefined
   const baseOffset = Number(match[1])
   return Number.isSafeInteger(baseOffset)
-    ? { baseOffset, extension: match[2] as string }
+    ? { baseOffset, version: Number(match[2] ?? 0), extension: match[3] as string }
     : undefined
+}
+
+/** What compaction writes has this behind its name until it is whole. */
+export const UNFINISHED_SUFFIX = '.cleaned'
+
+export function isUnfinished(name: string): boolean {
+  return name.endsWith(UNFINISHED_SUFFIX)
 }

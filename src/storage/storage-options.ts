@@ -18,6 +18,12 @@ export interface StorageOptions {
   readonly maxOpenFiles: number
   readonly checkpointIntervalMs: number
   readonly retentionIntervalMs: number
+  /** How often it is looked for logs to compact. */
+  readonly compactionIntervalMs: number
+  /** Bytes a second that compaction reads and writes. */
+  readonly compactionBytesPerSecond: number
+  /** Memory for the keys that one pass over a log looks at; with more keys it takes more passes. */
+  readonly compactionKeyBytes: number
   /** How long files outlive the records in them. */
   readonly fileDeleteDelayMs: number
   /** How long an append waits for room, and how many may. */
@@ -38,6 +44,9 @@ export const STORAGE_DEFAULTS: Omit<StorageOptions, 'dataDirectory' | 'clusterId
   maxOpenFiles: 4096,
   checkpointIntervalMs: 10_000,
   retentionIntervalMs: 30_000,
+  compactionIntervalMs: 5_000,
+  compactionBytesPerSecond: 16 * MIB,
+  compactionKeyBytes: 48 * MIB,
   fileDeleteDelayMs: 10_000,
   appendWaitMs: 2_000,
   appendsWaitingMax: 4096,
