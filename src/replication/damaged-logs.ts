@@ -4,6 +4,7 @@
  * counts on what the log held, as whoever lets a replica in compares the registration that it asked under.
  */
 import type { Logger } from '../env/logger.ts'
+import type { Counter } from '../env/metrics.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataView } from '../metadata/metadata-image.ts'
 import type { LogManager } from '../storage/log-manager.ts'
@@ -18,6 +19,8 @@ export interface DamagedLogsDeps {
   readonly isFresh: () => boolean
   /** Ends the registration of this node, so that it registers anew. */
   readonly reregister: () => void
+  /** Counts logs that were begun anew. */
+  readonly begunAnew: Counter
 }
 
 export class DamagedLogs {
@@ -40,6 +43,11 @@ export class DamagedLogs {
   /** Whether all that the log holds may be given up. */
   mayRefill(log: PartitionLog): boolean {
     return log.damage !== undefined && this.#voteless.has(log)
+  }
+
+  /** A log was emptied, and is filled again. */
+  refilled(): void {
+    this.#deps.begunAnew.increment()
   }
 
   /**

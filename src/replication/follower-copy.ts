@@ -98,9 +98,13 @@ export class FollowerCopy {
   /** Gives up all that is here, of which nobody expects anything any more, for what the leader has. */
   async refill(): Promise<void> {
     const { log } = this.replica
-    this.#warn({ why: log.damage }, 'a damaged log begins anew')
+    const why = log.damage
+    let keptIn = ''
     this.#anewFrom = undefined
-    await this.replica.replaceEnd(() => this.#storage.restart(log, 0))
+    await this.replica.replaceEnd(async () => {
+      keptIn = await this.#storage.putAside(log)
+    })
+    this.#warn({ why, keptIn }, 'a damaged log begins anew')
     this.ask()
   }
 

@@ -147,8 +147,13 @@ export class ReplicaFetcher {
     for (const copy of [...this.#copies.values()]) {
       const { following, log } = copy.replica
       if (following === undefined || !this.#deps.damaged.mayRefill(log)) continue
-      if (!this.#paused.has(copy)) await this.#guard(copy, () => copy.refill())
+      if (!this.#paused.has(copy)) await this.#guard(copy, () => this.#begin(copy))
     }
+  }
+
+  async #begin(copy: FollowerCopy): Promise<void> {
+    await copy.refill()
+    this.#deps.damaged.refilled()
   }
 
   #request(): ReplicaFetchRequest {

@@ -102,7 +102,11 @@ export class ReplicaManager implements StorageService {
     const [elections, help] = ELECTIONS
     this.#movedBack = metrics.counter(elections, help, { kind: 'preferred' })
     const { cluster } = deps
-    this.#damaged = cluster && new DamagedLogs({ ...deps, ...cluster, storage }, options)
+    const begunAnew = metrics.counter(
+      'curlew_damaged_logs_total',
+      'Logs that were found damaged, put aside, and copied afresh.',
+    )
+    this.#damaged = cluster && new DamagedLogs({ ...deps, ...cluster, storage, begunAnew }, options)
     this.#hosting = new Hosting(
       {
         ...deps,

@@ -21,7 +21,7 @@ import { LogRecovery } from './log-recovery.ts'
 import type { NodeIdentity } from './node-identity.ts'
 import { DataDirectoryError } from './node-identity.ts'
 import type { PartitionLog } from './partition-log.ts'
-import { quarantineJournal } from './quarantine.ts'
+import { quarantineJournal, quarantineLog } from './quarantine.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import type { StorageOptions } from './storage-options.ts'
@@ -233,6 +233,22 @@ export class LogManager {
     const before = log.segments
     await this.appender.restart(log, offset)
     this.#removeLeft(log, before)
+  }
+
+  /**
+   * Takes all that a damaged log has out of service, so that it goes on empty and whole; to where its
+   * files are from then on. As `restart`; until that is durable the log is damaged, files or not.
+   */
+  async putAside(log: PartitionLog): Promise<string> {
+    const { fileSystem, files, directory, writer } = this.#parts
+    while (!(await this.appender.journaled()));
+    await writer.flush(log, log.endOffset)
+    for (const name of await fileSystem.list(log.directory)) {
+      await files.forget(`${log.directory}/${name}`)
+    }
+    const path = await quarantineLog(fileSystem, directory.path, log.directory)
+    await this.appender.restart(log, 0)
+    return path
   }
 
   /** Raises the start of the log, which is durable when this resolves; files go after a delay. */

@@ -43,6 +43,27 @@ export async function quarantineBytes(
   return target
 }
 
+/** Moves the files of a log aside, as they are; resolves to where they are. */
+export async function quarantineLog(
+  fileSystem: FileSystem,
+  dataDirectory: string,
+  directory: string,
+): Promise<string> {
+  const root = quarantinePath(dataDirectory)
+  await fileSystem.makeDirectory(root)
+  const taken = await fileSystem.list(root)
+  const name = directory.slice(directory.lastIndexOf('/') + 1)
+  let target = name
+  for (let n = 1; taken.includes(target); n++) target = `${name}-${n}`
+  const path = `${root}/${target}`
+  await fileSystem.makeDirectory(path)
+  for (const file of await fileSystem.list(directory)) {
+    await fileSystem.rename(`${directory}/${file}`, `${path}/${file}`)
+  }
+  for (const changed of [path, directory, root]) await fileSystem.syncDirectory(changed)
+  return path
+}
+
 /** The journal's files are reused: what could not be read of them is kept aside. */
 export async function quarantineJournal(
   fileSystem: FileSystem,
