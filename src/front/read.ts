@@ -140,6 +140,8 @@ export class Reader {
         isFull: isFull(fetched, positions),
         terms: termsOf(fetched, start, positions, leaderEpoch),
       })
+      // The page is rendered.
+      for (const { release } of fetched) release?.()
       this.#known.keep(keyOf(request, start), page)
       return page
     }

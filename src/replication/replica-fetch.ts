@@ -157,6 +157,7 @@ function take(pass: Pass, replica: Replica, position: FetchPosition, read: LogRe
     nextOffset: read.nextOffset,
     highWatermark: replica.log.highWatermark,
     logStartOffset: replica.log.startOffset,
+    release: read.release,
   }
   pass.results.push(fetched)
 }

@@ -8,9 +8,14 @@ export interface ReadRange {
 }
 
 export interface LogRead {
-  /** Never written to afterwards. The first may begin below the offset that was asked for. */
+  /** Never written to before `release`. The first may begin below the offset that was asked for. */
   readonly batches: readonly Uint8Array[]
   readonly sizeBytes: number
   /** Behind the last batch; the offset that was asked for if there is none. */
   readonly nextOffset: number
+  /**
+   * Says that nobody looks at the batches any more, so that other reads may use their memory; it need
+   * not be called. Undefined where there is nothing to give back.
+   */
+  readonly release?: (() => void) | undefined
 }

@@ -7,6 +7,7 @@ import { BufferPool } from './buffer-pool.ts'
 import type { FilePool } from './file-pool.ts'
 import type { LogRead, ReadRange } from './log-read.ts'
 import type { PartitionLog } from './partition-log.ts'
+import { ReadMemory } from './read-memory.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import type { StartPlace, WalkEnd } from './segment-walk.ts'
@@ -14,6 +15,10 @@ import { walkSegment } from './segment-walk.ts'
 
 const CONCURRENT_COLD_READS = 4
 const BUFFER_BYTES = 1024 * 1024
+/** Up to here what was read is handed out in the memory that it was read into; beyond, it is copied. */
+const PIECE_BYTES = 256 * 1024
+/** Enough for the reads of which some are under way, and the others with those who asked. */
+const MEMORY_BYTES = 4 * CONCURRENT_COLD_READS * PIECE_BYTES
 const ATTEMPTS = 4
 /** Where sequential readers of a segment will go on. */
 const HINTS_PER_SEGMENT = 16
@@ -22,6 +27,7 @@ export class LogReader {
   readonly #files: FilePool
   readonly #segmentFiles: SegmentFiles
   readonly #buffers = new BufferPool(CONCURRENT_COLD_READS, BUFFER_BYTES)
+  readonly #memory = new ReadMemory(PIECE_BYTES, MEMORY_BYTES)
   readonly #hints = new WeakMap<Segment, Map<number, number>>()
 
   constructor(deps: { files: FilePool; segmentFiles: SegmentFiles }) {
@@ -126,7 +132,7 @@ export class LogReader {
         { file, writtenBytes: segment.writtenBytes, epochs: log.epochs },
         place ?? { position: 0, baseOffset: segment.baseOffset },
         range,
-        buffer,
+        { buffer, memory: this.#memory },
       ),
     )
   }

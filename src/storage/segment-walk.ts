@@ -10,6 +10,7 @@ import {
 import type { FileHandle } from '../env/file-system.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogRead, ReadRange } from './log-read.ts'
+import type { ReadMemory } from './read-memory.ts'
 
 /** Where to begin; the offsets, if given, are what the batch there must have. */
 export interface StartPlace {
@@ -40,14 +41,18 @@ export interface WalkedFile {
  * index has a place every 4 KiB, and larger batches have one each.
  */
 const APPROACH_BYTES = 8 * 1024
-/** Up to here a read has memory of its own, which is handed out as it is; beyond, it is copied from. */
-const OWN_BYTES = 256 * 1024
+export interface WalkMemory {
+  /** What the read may use while it lasts. */
+  readonly buffer: Uint8Array
+  /** Where a small read has memory of its own from, which is handed out as it is. */
+  readonly memory: ReadMemory
+}
 
 export async function walkSegment(
   { file, writtenBytes, epochs }: WalkedFile,
   place: StartPlace,
   range: ReadRange,
-  buffer: Uint8Array,
+  { buffer, memory }: WalkMemory,
 ): Promise<WalkEnd> {
   const walk = new Walk(place, range, epochs)
   let wanted = Math.min(
@@ -55,7 +60,7 @@ export async function walkSegment(
     range.maxBytes + APPROACH_BYTES,
     writtenBytes - walk.position,
   )
-  const own = wanted > 0 && wanted <= OWN_BYTES ? Buffer.allocUnsafeSlow(wanted) : undefined
+  const own = memory.take(wanted)
   let chunk: Uint8Array = own ?? buffer
   while (walk.position < writtenBytes && walk.end === undefined) {
     const before = walk.position
@@ -69,15 +74,28 @@ export async function walkSegment(
     if (walk.end !== undefined || walk.position > before) continue
     // Not one whole batch: it is larger than what was read, or the file is shorter than it should be.
     wanted = filled < BATCH_HEADER_BYTES ? 0 : batchBytes(chunk, 0)
-    if (wanted <= filled || wanted > writtenBytes - before) return walk.result('garbage')
-    if (wanted > chunk.length) chunk = wanted > buffer.length ? new Uint8Array(wanted) : buffer
+    if (wanted <= filled || wanted > writtenBytes - before) walk.end = 'garbage'
+    else if (wanted > chunk.length) chunk = wanted > buffer.length ? new Uint8Array(wanted) : buffer
   }
-  return walk.result(walk.end ?? 'done')
+  const result = walk.result(walk.end ?? 'done')
+  if (own === undefined) return result
+  if (walk.keepsOwned) return { ...result, release: once(() => memory.giveBack(own)) }
+  memory.giveBack(own)
+  return result
+}
+
+function once(run: () => void): () => void {
+  let left = 1
+  return () => {
+    if (left-- === 1) run()
+  }
 }
 
 class Walk {
   position: number
   end: WalkEnd['end'] | undefined
+  /** Whether what was found lies in an owned chunk. */
+  keepsOwned: boolean = false
   readonly #place: StartPlace
   readonly #range: ReadRange
   readonly #epochs: LeaderEpochs
@@ -165,7 +183,7 @@ class Walk {
       kept = Buffer.allocUnsafeSlow(wantedBytes)
       kept.set(chunk.subarray(from, from + wantedBytes))
       at = 0
-    }
+    } else this.keepsOwned = true
     for (const size of sizes) {
       this.#batches.push(kept.subarray(at, at + size))
       at += size

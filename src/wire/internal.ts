@@ -65,12 +65,14 @@ export interface Fetched {
   readonly ok: true
   readonly topicId: TopicId
   readonly partition: number
-  /** Whole batches in offset order, below the bound of the isolation level. Shared memory: never written to. */
+  /** Whole batches in offset order, below the bound of the isolation level. Shared memory: never written to before `release`. */
   readonly batches: readonly Uint8Array[]
   /** Where the next fetch goes on; beyond the last batch, also when nothing of it is for readers. */
   readonly nextOffset: number
   readonly highWatermark: number
   readonly logStartOffset: number
+  /** Says that nobody looks at the batches any more, so that their memory may be used again; it need not be called. */
+  readonly release?: (() => void) | undefined
 }
 
 /**

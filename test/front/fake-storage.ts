@@ -235,7 +235,7 @@ export class FakeStorage implements StorageService {
     for (const batch of log.batches) {
       if (batchLastOffset(batch) < offset) continue
       if (batch.length > left && !(isFirst && batches.length === 0)) break
-      batches.push(batch)
+      batches.push(new Uint8Array(batch))
       left -= batch.length
       nextOffset = batchLastOffset(batch) + 1
     }
@@ -249,6 +249,10 @@ export class FakeStorage implements StorageService {
       nextOffset,
       highWatermark,
       logStartOffset,
+      // Others may write there now.
+      release: () => {
+        for (const batch of batches) batch.fill(0xdb)
+      },
     }
     return found
   }

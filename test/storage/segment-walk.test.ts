@@ -1,8 +1,9 @@
 /** Batches read from a segment file: byte for byte, and in memory that nothing else writes to. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { batchBytes, encodeBatch, stampBatch } from '../../src/core/record-batch.ts'
 import type { FileHandle } from '../../src/env/file-system.ts'
 import { LeaderEpochs } from '../../src/storage/leader-epochs.ts'
+import { ReadMemory } from '../../src/storage/read-memory.ts'
 import { walkSegment } from '../../src/storage/segment-walk.ts'
 import { textRecord } from '../front/topics.ts'
 
@@ -30,8 +31,13 @@ function fileOf(bytes: Buffer): Pick<FileHandle, 'readAt'> {
   }
 }
 
-async function walk(bytes: Buffer, offset: number, maxBytes: number, bufferBytes = KIB * KIB) {
-  const buffer = new Uint8Array(bufferBytes)
+async function walk(
+  bytes: Buffer,
+  offset: number,
+  maxBytes: number,
+  memory = new ReadMemory(256 * KIB, KIB * KIB),
+) {
+  const buffer = new Uint8Array(KIB * KIB)
   const place = { position: 0, baseOffset: 0 }
   const range = { offset, endOffset: Number.MAX_SAFE_INTEGER, maxBytes }
   const walked = {
@@ -39,7 +45,7 @@ async function walk(bytes: Buffer, offset: number, maxBytes: number, bufferBytes
     writtenBytes: bytes.length,
     epochs: new LeaderEpochs(),
   }
-  const found = await walkSegment(walked, place, range, buffer)
+  const found = await walkSegment(walked, place, range, { buffer, memory })
   buffer.fill(0)
   return found
 }
@@ -82,5 +88,34 @@ describe('a walk through a segment', () => {
     const { batches, sizeBytes } = await walk(bytes, 95, 64 * KIB)
     expect(batches).toHaveLength(5)
     expect((batches[0] as Uint8Array).buffer.byteLength).toBeLessThanOrEqual(2 * sizeBytes)
+  })
+
+  test('reads into memory that was given back, and into no other', async () => {
+    const memory = new ReadMemory(256 * KIB, KIB * KIB)
+    const [some, others] = [500, 600].map((size) =>
+      segmentOf(Array.from({ length: 100 }, () => size)),
+    )
+    const read = async (bytes = others) => {
+      const found = await walk(bytes as Buffer, 0, 20 * KIB, memory)
+      return { ...found, memory: found.batches[0]?.buffer }
+    }
+    const [first, kept] = [await read(), await read(some)]
+    first.release?.()
+    first.release?.()
+    const [second, third] = [await read(), await read()]
+    expect(second.memory).toBe(first.memory)
+    expect(new Set([first.memory, kept.memory, third.memory]).size).toBe(3)
+    expect(Buffer.concat(kept.batches)).toEqual(some?.subarray(0, kept.sizeBytes))
+  })
+
+  test('gives memory back itself if it copied what it found', async () => {
+    const memory = new ReadMemory(256 * KIB, KIB * KIB)
+    const bytes = segmentOf(Array.from({ length: 100 }, () => 500))
+    const taken = vi.spyOn(memory, 'take')
+    const few = await walk(bytes, 95, 24 * KIB, memory)
+    expect(few.release).toBeUndefined()
+    const piece = memory.take(32 * KIB)
+    expect(piece).toBe(taken.mock.results[0]?.value)
+    expect(few.batches[0]?.buffer).not.toBe(piece?.buffer)
   })
 })
