@@ -10,6 +10,13 @@ import type { BatchSlice } from './read-selection.ts'
 export type PageFormat = 'json' | 'ndjson'
 
 const COMMA = 0x2c
+const OPENING = '{"records":['
+const closing = (cursor: string) => `],"cursor":"${cursor}"}`
+
+/** The records of a page of JSON, with commas between them; shared memory. */
+export function recordsOfPage(page: Buffer, cursor: string): Buffer {
+  return page.subarray(OPENING.length, page.length - closing(cursor).length)
+}
 
 export class PageRenderer {
   readonly #cache: GenerationCache<Buffer>
@@ -45,12 +52,12 @@ export class PageRenderer {
     const out = this.#out
     const renderer = this.#recordsOf(topic.name, format)
     out.clear()
-    if (format === 'json') out.ascii('{"records":[')
+    if (format === 'json') out.ascii(OPENING)
     for (const [i, { partition, batch, from, records }] of slices.entries()) {
       if (i > 0 && format === 'json') out.byte(COMMA)
       renderer.render(out, partition, batch, { from, limit: records })
     }
-    if (format === 'json') out.ascii(`],"cursor":"${cursor}"}`)
+    if (format === 'json') out.ascii(closing(cursor))
     return out.copy()
   }
 

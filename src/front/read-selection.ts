@@ -1,4 +1,5 @@
 /** Chooses, from what was fetched, the records that one answer has: fairly over the partitions, and at most `limit`. */
+import type { TopicId } from '../core/ids.ts'
 import {
   BATCH_CONTROL,
   batchAttributes,
@@ -13,6 +14,7 @@ import type { ReadPositions } from './read-positions.ts'
 
 /** The first `records` records of a batch whose offset is at least `from`. */
 export interface BatchSlice {
+  readonly topicId: TopicId
   readonly partition: number
   readonly batch: Uint8Array
   readonly from: number
@@ -24,10 +26,13 @@ export interface Selection {
   readonly records: number
 }
 
-/** Takes one batch of each partition in turn; moves `positions` behind what it takes. */
+/**
+ * Takes one batch of each partition in turn; moves the positions behind what it takes. `positionsIn`
+ * gives those of a topic.
+ */
 export function selectRecords(
   fetched: readonly Fetched[],
-  positions: ReadPositions,
+  positionsIn: (topicId: TopicId) => ReadPositions,
   limit: number,
 ): Selection {
   const slices: BatchSlice[] = []
@@ -35,23 +40,27 @@ export function selectRecords(
   let isCut = false
   const rounds = Math.max(0, ...fetched.map(({ batches }) => batches.length))
   for (let round = 0; round < rounds && !isCut; round++) {
-    for (const { partition, batches } of fetched) {
+    for (const { topicId, partition, batches } of fetched) {
       const batch = batches[round]
       if (batch === undefined) continue
       if (records === limit) {
         isCut = true
         break
       }
+      const positions = positionsIn(topicId)
       const from = positions.offsetOf(partition)
       const taken = takeOf(batch, from, limit - records)
-      if (taken.records > 0) slices.push({ partition, batch, from, records: taken.records })
+      if (taken.records > 0)
+        slices.push({ topicId, partition, batch, from, records: taken.records })
       records += taken.records
       positions.set(partition, taken.nextOffset, batchLeaderEpoch(batch))
       isCut ||= taken.nextOffset <= batchLastOffset(batch)
     }
   }
   if (!isCut) {
-    for (const { partition, nextOffset } of fetched) positions.set(partition, nextOffset, -1)
+    for (const { topicId, partition, nextOffset } of fetched) {
+      positionsIn(topicId).set(partition, nextOffset, -1)
+    }
   }
   return { slices, records }
 }

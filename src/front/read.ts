@@ -132,7 +132,7 @@ export class Reader {
         signal,
       )
       const fetched = fetchedOf(results, request.topic, positions)
-      const selection = selectRecords(fetched, positions, request.limit)
+      const selection = selectRecords(fetched, () => positions, request.limit)
       // What was read may be nothing for readers; then the wait goes on behind it.
       const isMoved = selection.records === 0 && fetched.length > 0
       if (isMoved && (leftMs > 0 || waitMs === 0)) continue

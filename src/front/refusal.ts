@@ -12,7 +12,7 @@ export function refusalError(
   refusal: Refusal,
   topic: TopicImage,
   partition: number,
-  positions?: ReadPositions,
+  positions?: Pick<ReadPositions, 'cursorAt'>,
 ): ServiceError {
   const { code, detail, committed } = refusal
   const members: Record<string, string | number> = { ...refusal.members }

@@ -4,7 +4,7 @@ import type { ControlEvent } from '../wire/sse.ts'
 import type { StreamChunk } from '../wire/stream-chunk.ts'
 
 /** Why a stream ended, as its last event says. */
-export type StreamEndReason = 'renew' | 'draining' | 'deleted' | 'error'
+export type StreamEndReason = 'renew' | 'draining' | 'deleted' | 'rebalance' | 'fenced' | 'error'
 
 export interface StreamOutlet {
   /** Whether the connection is gone or its end was sent; what is written then goes nowhere. */
@@ -13,7 +13,9 @@ export interface StreamOutlet {
   whenOver(run: () => void): void
   /** False: it holds enough unsent bytes; wait for `whenDrained` before the next. */
   write(chunks: readonly StreamChunk[]): boolean
-  /** Calls `run` once, when there is room again; one may wait for that. Not at all once it is over. */
+  /** Whether it holds so many unsent bytes that `write` would return false. */
+  readonly isFull: boolean
+  /** Calls `run` once, when there is room again. Not at all once it is over. */
   whenDrained(run: () => void): void
   /** The control event `name`; `cursor` is where a reader that reconnects goes on. */
   event(name: ControlEvent, data: object, cursor: string): void

@@ -22,10 +22,14 @@ export interface StreamReaderDeps {
   readonly gate: Gate
   /** Makes a renderer that begins at `positions` and moves them. */
   readonly rendererAt: (positions: ReadPositions) => StreamRenderer
-  /** Segments by where they begin, shared by the readers of the same stream. */
-  readonly segments: GenerationCache<TailSegment>
-  /** What the readers of the same stream have in common. */
-  readonly streamKey: string
+  /** Segments by where they begin, for the readers of the same stream. */
+  readonly shared?: {
+    readonly segments: GenerationCache<TailSegment>
+    /** What those readers have in common. */
+    readonly streamKey: string
+  }
+  /** Is asked before each segment is sent; the stream fails where it rejects. */
+  readonly admit?: (segment: TailSegment) => Promise<void>
   readonly isolation: Isolation
 }
 
@@ -70,12 +74,12 @@ export class StreamReader {
   }
 
   /**
-   * Sends what one fetch brings. `tail`: nothing is left in any partition. `over`: the stream was
-   * ended. Rejects when the signal aborts.
+   * Sends what one fetch brings, which waits for so long. `tail`: nothing is left in any partition.
+   * `over`: the stream was ended. Rejects when the signal aborts.
    */
-  async step(): Promise<'sent' | 'tail' | 'over'> {
+  async step(maxWaitMs = 0): Promise<'sent' | 'tail' | 'over'> {
     await this.#resolveDue()
-    const waitMs = this.#held.waitMs()
+    const waitMs = this.#held.size === 0 ? maxWaitMs : this.#held.waitMs()
     const partitions = this.positions.partitions.filter(
       (partition) => !this.#held.isWaiting(partition) && !this.#held.isUnresolved(partition),
     )
@@ -118,7 +122,7 @@ export class StreamReader {
     // One that waits for data holds nothing.
     if (waitMs > 0) {
       const results = await this.#fetch(partitions, waitMs)
-      if (!this.#write(results, bound)) await this.#drained()
+      if (!(await this.#write(results, bound))) await this.#drained()
       return results
     }
     await gate.enter(this.#signal)
@@ -126,7 +130,7 @@ export class StreamReader {
     let isTaken: boolean
     try {
       results = await this.#fetch(partitions, 0)
-      isTaken = this.#write(results, bound)
+      isTaken = await this.#write(results, bound)
     } finally {
       gate.leave()
     }
@@ -144,13 +148,23 @@ export class StreamReader {
   }
 
   /** False: the connection is full, and what is left was let go. */
-  #write(results: readonly FetchResult[], bound: ReadPositions | undefined): boolean {
+  async #write(
+    results: readonly FetchResult[],
+    bound: ReadPositions | undefined,
+  ): Promise<boolean> {
+    const { admit } = this.#deps
     for (const result of results) {
       if (result.ok) this.#renderer.load(result, bound?.offsetOf(result.partition))
+    }
+    // Others write to it, too.
+    if (this.#outlet.isFull) {
+      this.#renderer.unload()
+      return false
     }
     const isShared = bound === undefined
     let segment = this.#nextSegment(isShared)
     for (; segment !== undefined; segment = this.#nextSegment(isShared)) {
+      if (admit !== undefined) await admit(segment)
       this.#signal.throwIfAborted()
       if (this.#outlet.write([segment.chunk])) continue
       this.#renderer.unload()
@@ -160,8 +174,9 @@ export class StreamReader {
   }
 
   #nextSegment(isShared: boolean): TailSegment | undefined {
-    const { segments, streamKey } = this.#deps
-    if (!isShared || !this.#renderer.isLoaded) return this.#renderer.next()
+    const { shared } = this.#deps
+    if (shared === undefined || !isShared || !this.#renderer.isLoaded) return this.#renderer.next()
+    const { segments, streamKey } = shared
     const key = `${streamKey} ${this.positions.cursor()}`
     const known = segments.get(key, sizeOf)
     if (known !== undefined) {
@@ -215,10 +230,10 @@ export class StreamReader {
     if (code === 'cursor-expired' && typeof earliest === 'number') {
       const data = { topic: topic.name, partition, offset: this.positions.offsetOf(partition) }
       this.#move(partition, earliest, -1)
-      this.#outlet.event('gap', { ...data, earliest }, this.positions.cursor())
+      this.#outlet.event('gap', { ...data, earliest }, this.#renderer.cursor)
     } else if (code === 'offset-out-of-range' && typeof tail === 'number') {
       this.#move(partition, tail, -1)
-      this.#outlet.error(error, this.positions.cursor())
+      this.#outlet.error(error, this.#renderer.cursor)
     } else if (this.#held.hold(partition, false)) {
       this.#outlet.error(error, undefined)
     }

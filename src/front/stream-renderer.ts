@@ -53,6 +53,11 @@ export class StreamRenderer {
     this.#cursor = cursor ?? new CursorWriter({ topics: [positions.cursorTopic()] }).of(topic.id)
   }
 
+  /** Where its reader stands: the id of the last frame. */
+  get cursor(): string {
+    return Buffer.from(this.#cursor.bytes()).toString('latin1')
+  }
+
   get isLoaded(): boolean {
     return this.#loaded.length > 0
   }

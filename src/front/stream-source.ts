@@ -50,7 +50,7 @@ export class StreamSource {
       ...deps,
       isolation,
       rendererAt: (positions) => new StreamRenderer(positions, rendering, deps.out),
-      streamKey: key,
+      shared: { segments: deps.segments, streamKey: key },
     }
   }
 

@@ -82,7 +82,12 @@ export class SseConnection {
     return unsentBytes < FULL_BYTES
   }
 
-  /** Calls `run` once, when there is room again; one may wait for that. Not at all once it is over. */
+  /** Whether it holds so many unsent bytes that `write` would return false. */
+  get isFull(): boolean {
+    return this.#out.writableLength >= FULL_BYTES
+  }
+
+  /** Calls `run` once, when there is room again. Not at all once it is over. */
   whenDrained(run: () => void): void {
     this.#out.once('drain', () => {
       if (!this.#isOver) run()

@@ -48,6 +48,8 @@ export class SseStreams implements SseConnectionOwner {
   readonly #lifeMs: number
   readonly #tickMs: number
   readonly #slots: Set<SseConnection>[] = Array.from({ length: SLOTS }, () => new Set())
+  /** Of streams whose life is short. */
+  readonly #lives = new Map<SseConnection, Timer>()
   readonly #stalls: Counter
   #slot = 0
   #open = 0
@@ -70,10 +72,16 @@ export class SseStreams implements SseConnectionOwner {
   }
 
   /**
-   * Sends the head of a stream and its first frames, which name the reader's place.
+   * Sends the head of a stream and its first frames, which name the reader's place if it has one.
+   * `lifeMs` is for streams that live less than others.
    * @throws ServiceError `overloaded`, before anything is sent
    */
-  start(reply: FastifyReply, traceId: string, cursor: string): SseConnection {
+  start(
+    reply: FastifyReply,
+    traceId: string,
+    cursor: string | undefined,
+    lifeMs?: number,
+  ): SseConnection {
     if (this.#open >= this.#maxStreams) {
       throw new ServiceError('overloaded', `${this.#maxStreams} streams are open already`, {
         retryAfterMs: this.#retryMs(),
@@ -84,11 +92,13 @@ export class SseStreams implements SseConnectionOwner {
     const { raw } = reply
     raw.writeHead(200, reply.getHeaders() as Record<string, string>)
     raw.flushHeaders()
-    const connection = new SseConnection(raw, this, { traceId, endsAtMs: this.#endsAtMs() })
+    const endsAtMs = this.#endsAtMs(lifeMs ?? this.#lifeMs)
+    const connection = new SseConnection(raw, this, { traceId, endsAtMs })
     this.#keep(connection)
-    connection.write([
-      streamChunk([retryFrame(this.#retryMs()), commentFrame('curlew'), idFrame(cursor)]),
-    ])
+    if (lifeMs !== undefined) this.#endInTime(connection)
+    const frames = [retryFrame(this.#retryMs()), commentFrame('curlew')]
+    if (cursor !== undefined) frames.push(idFrame(cursor))
+    connection.write([streamChunk(frames)])
     return connection
   }
 
@@ -97,12 +107,15 @@ export class SseStreams implements SseConnectionOwner {
   }
 
   over(connection: SseConnection): void {
+    this.#lives.get(connection)?.cancel()
+    this.#lives.delete(connection)
     for (const slot of this.#slots) if (slot.delete(connection)) this.#open--
   }
 
   close(): void {
     this.#timer?.cancel()
     this.#timer = undefined
+    for (const life of this.#lives.values()) life.cancel()
   }
 
   #keep(connection: SseConnection): void {
@@ -123,10 +136,21 @@ export class SseStreams implements SseConnectionOwner {
     if (this.#open > 0) this.#timer = this.#deps.clock.timer(this.#tickMs, this.#onTick)
   }
 
-  #endsAtMs(): number {
+  #endsAtMs(lifeMs: number): number {
     const { clock, random } = this.#deps
     const spread = 1 - LIFE_SPREAD + 2 * LIFE_SPREAD * random.float()
-    return clock.monotonicMs() + this.#lifeMs * spread
+    return clock.monotonicMs() + lifeMs * spread
+  }
+
+  /** A short life ends on time, not with the next heartbeat. */
+  #endInTime(connection: SseConnection): void {
+    const { clock } = this.#deps
+    if (connection.isOver) return
+    const leftMs = connection.endsAtMs - clock.monotonicMs()
+    this.#lives.set(
+      connection,
+      clock.timer(leftMs, () => connection.end('renew')),
+    )
   }
 
   #retryMs(): number {

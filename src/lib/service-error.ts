@@ -15,6 +15,8 @@ export interface ErrorEntry {
   readonly title: string
   /** What it means and what to do, in Markdown. */
   readonly help: string
+  /** What a program does about it where repeating the request would not help. */
+  readonly action?: 'rejoin'
 }
 
 const entry = (
@@ -24,6 +26,12 @@ const entry = (
   title: string,
   help: string,
 ): ErrorEntry => ({ status, retryable, committed, title, help })
+
+/** Of a member that the group no longer takes for one. */
+const rejoin = (status: number, title: string, help: string): ErrorEntry => ({
+  ...entry(status, false, 'no', title, help),
+  action: 'rejoin',
+})
 
 export const ERRORS = {
   'malformed-request': entry(
@@ -110,10 +118,8 @@ export const ERRORS = {
     'No such group',
     'No group of this name exists. A group is made when its first member joins or its first offset is committed.',
   ),
-  'member-not-found': entry(
+  'member-not-found': rejoin(
     404,
-    false,
-    'no',
     'No such member',
     'The group has no member of this id: it left, or was silent for longer than its session. Join again, then read on from what is committed.',
   ),
@@ -159,10 +165,8 @@ export const ERRORS = {
     'The topic is being deleted',
     'A topic of this name is being deleted. Try again in a moment.',
   ),
-  'member-fenced': entry(
+  'member-fenced': rejoin(
     409,
-    false,
-    'no',
     'The member is fenced',
     'The group has moved on without this member, or the member epoch is not one that it was given. Stop working on its partitions and join again.',
   ),

@@ -1,7 +1,7 @@
 /** The body of every error (RFC 9457), made from the one table of errors. */
 import type { Static } from 'typebox'
 import { Type } from 'typebox'
-import type { ErrorCode, ServiceError } from '../lib/service-error.ts'
+import type { ErrorCode, ErrorEntry, ServiceError } from '../lib/service-error.ts'
 import { ERRORS } from '../lib/service-error.ts'
 import { Words } from './schema.ts'
 
@@ -28,6 +28,11 @@ export const Problem = Type.Object(
     }),
     traceId: Type.String({ description: 'Finds this request in the log of the server.' }),
     retryAfterMs: Type.Optional(Type.Integer({ minimum: 0 })),
+    action: Type.Optional(
+      Words(['rejoin'], {
+        description: 'What a program does now: a member joins its group again.',
+      }),
+    ),
     errors: Type.Optional(
       Type.Array(
         Type.Object({
@@ -55,7 +60,7 @@ export function retryAfterMsOf(error: ServiceError): number | undefined {
 
 /** The problem document of an error; also an item of an answer in which only some things failed. */
 export function problemOf(error: ServiceError, traceId: string): Problem {
-  const entry = ERRORS[error.code]
+  const entry: ErrorEntry = ERRORS[error.code]
   const { errors, members } = error.options
   const retryAfterMs = retryAfterMsOf(error)
   return {
@@ -68,6 +73,7 @@ export function problemOf(error: ServiceError, traceId: string): Problem {
     committed: error.committed,
     traceId,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(entry.action && { action: entry.action }),
     ...(errors === undefined ? {} : { errors: [...errors] }),
     ...members,
   }

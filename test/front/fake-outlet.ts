@@ -24,7 +24,7 @@ export class FakeOutlet implements StreamOutlet {
   /** Writes while it was full: must not happen. */
   overruns = 0
   readonly #takes: () => boolean
-  #waiting: (() => void) | undefined
+  #waiting: (() => void)[] = []
   #isFull: boolean = false
 
   /** `takes` says after each write whether there is room for more. */
@@ -51,16 +51,15 @@ export class FakeOutlet implements StreamOutlet {
   }
 
   whenDrained(run: () => void): void {
-    if (this.#waiting !== undefined) throw new Error('two wait for room')
-    this.#waiting = run
+    this.#waiting.push(run)
   }
 
   drain(): void {
     const waiting = this.#waiting
-    this.#waiting = undefined
+    this.#waiting = []
     this.#isFull = false
     if (this.isOver) return
-    waiting?.()
+    for (const run of waiting) run()
   }
 
   event(name: string, data: object, cursor: string): void {

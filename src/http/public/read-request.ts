@@ -15,13 +15,17 @@ export function rangeOf(
   headers: IncomingHttpHeaders,
   from: 'earliest' | 'latest',
 ): ReadRange {
-  const lastEventId = headers['last-event-id']
   return {
-    // A browser that has seen no event yet sends none, or an empty one.
-    cursor: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.cursor,
+    cursor: lastEventIdOf(headers) ?? query.cursor,
     from: query.from ?? from,
     partitions: query.partition,
   }
+}
+
+/** A browser that has seen no event yet sends none, or an empty one. */
+export function lastEventIdOf(headers: IncomingHttpHeaders): string | undefined {
+  const lastEventId = headers['last-event-id']
+  return typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined
 }
 
 const PREFER_WAIT = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])/i

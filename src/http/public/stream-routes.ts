@@ -1,4 +1,5 @@
 /** Follow a topic with server-sent events. */
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Front } from '../../front/front.ts'
 import { ServiceError } from '../../lib/service-error.ts'
@@ -64,9 +65,7 @@ export function streamRoutes(app: App, { front, streams }: StreamRoutesDeps): vo
     },
     async (request, reply) => {
       const { headers, query } = request
-      if (headers.accept !== undefined && !TAKES_EVENTS.test(headers.accept)) {
-        throw new ServiceError('not-acceptable', 'a stream is given as text/event-stream only')
-      }
+      checkTakesEvents(request)
       const prepared = await front.subscriptions.prepare({
         topic: front.topic(request.params.topic),
         range: rangeOf(query, headers, 'latest'),
@@ -82,4 +81,10 @@ export function streamRoutes(app: App, { front, streams }: StreamRoutesDeps): vo
       return reply
     },
   )
+}
+
+/** @throws ServiceError `not-acceptable` */
+export function checkTakesEvents({ headers: { accept } }: FastifyRequest): void {
+  if (accept === undefined || TAKES_EVENTS.test(accept)) return
+  throw new ServiceError('not-acceptable', 'a stream is given as text/event-stream only')
 }
