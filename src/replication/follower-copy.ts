@@ -4,10 +4,13 @@ import {
   batchBytes,
   batchLastOffset,
   batchLeaderEpoch,
+  batchMaxTimestamp,
+  batchRecordCount,
   checkBatch,
 } from '../core/record-batch.ts'
 import type { Logger } from '../env/logger.ts'
 import type { LogManager } from '../storage/log-manager.ts'
+import { placeholders } from '../storage/placeholder-batch.ts'
 import type {
   ReplicaFetchData,
   ReplicaFetchDiverging,
@@ -118,9 +121,17 @@ export class FollowerCopy {
     for (const batch of part.batches) bytes += batch.length
     if (bytes > 0 && !(await this.#enter(bytes))) return 'later'
     if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
+    if (this.#missesDeletions(part)) {
+      this.#log({ purgedEnd: part.purgedEnd }, 'deletions of keys were missed: the log begins anew')
+      this.#anewFrom = part.logStartOffset
+      this.ask()
+      return 'applied'
+    }
     if (this.#anewFrom !== undefined && !(await this.#beginAnew(part, leaderEpoch))) return 'later'
     if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
-    for (const batch of part.batches) {
+    this.#notePurged(part)
+    for (const sent of part.batches) {
+      const batch = this.#fromEnd(sent)
       if (!this.#continues(batch, leaderEpoch)) {
         this.#warn({}, 'the leader sent records that do not continue the log')
         return 'later'
@@ -186,6 +197,33 @@ export class FollowerCopy {
     await this.replica.replaceEnd(() => this.#storage.restart(log, offset))
     this.#anewFrom = undefined
     return true
+  }
+
+  /** Whether there are records here whose deletion came after them, and is gone at the leader. */
+  #missesDeletions({ purgedEnd }: ReplicaFetchData): boolean {
+    const { log } = this.replica
+    const isEmpty = log.startOffset === log.endOffset
+    if (this.#anewFrom !== undefined || isEmpty) return false
+    return purgedEnd > log.compacted.purgedEnd && purgedEnd > log.endOffset
+  }
+
+  /** What is here now lacks no more than what the leader has, and no less. */
+  #notePurged({ purgedEnd }: ReplicaFetchData): void {
+    const { log } = this.replica
+    if (purgedEnd <= log.compacted.purgedEnd) return
+    log.compactTo({ ...log.compacted, purgedEnd })
+    this.#storage.checkpoints.note(log)
+  }
+
+  /** Compaction joins batches whose records are all gone: one may begin below what is needed next. */
+  #fromEnd(batch: Uint8Array): Uint8Array {
+    const { endOffset } = this.replica.log
+    if (!isWhole(batch) || batchRecordCount(batch) > 0) return batch
+    const toOffset = batchLastOffset(batch) + 1
+    if (batchBaseOffset(batch) >= endOffset || toOffset <= endOffset) return batch
+    const timestampMs = batchMaxTimestamp(batch)
+    const [rest] = placeholders(endOffset, toOffset, batchLeaderEpoch(batch), timestampMs)
+    return rest ?? batch
   }
 
   #continues(batch: Uint8Array, leaderEpoch: number): boolean {

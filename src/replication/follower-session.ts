@@ -296,6 +296,7 @@ export class FollowerSession {
       leaderEpoch,
       highWatermark,
       logStartOffset: startOffset,
+      purgedEnd: replica.log.compacted.purgedEnd,
       batches,
     }
   }

@@ -13,6 +13,7 @@ import {
   checkBatch,
   stampBatch,
 } from '../core/record-batch.ts'
+import { RecordCursor } from '../core/record-cursor.ts'
 import type { LogAppender } from '../storage/log-appender.ts'
 import type { PartitionLog } from '../storage/partition-log.ts'
 import type { AppendRequest, Refusal } from '../wire/internal.ts'
@@ -220,10 +221,21 @@ export class LeaderTenure {
       batchBytes(batch) === batch.length &&
       batchBaseOffset(batch) === 0 &&
       batchRecordCount(batch) === batchLastOffset(batch) + 1
-    if (isValid) return undefined
+    if (isValid) return this.#keyFault(batch)
     return {
       ...refuse('internal-error', 'a front sent a batch that is not valid'),
       committed: 'no',
     }
+  }
+
+  /** A front that does not know yet that the topic is compacted lets records without a key pass. */
+  #keyFault(batch: Uint8Array): Refusal | undefined {
+    if (this.#deps.log.settings.compaction === undefined) return undefined
+    const cursor = new RecordCursor()
+    cursor.reset(batch)
+    while (cursor.next()) {
+      if (cursor.keyStart === -1) return refuse('key-required', 'a record has no key')
+    }
+    return undefined
   }
 }

@@ -6,7 +6,8 @@
  *   key: topic id 16 | partition i32
  * Answer, one byte 0 for an unknown session, or:
  *   1 | session i64 | step u32 | count u32 | heads | batches, in the order of their heads
- *   head: key | 0 | leader epoch i32 | high watermark i64 | log start i64 | batch count u32 | sizes u32
+ *   head: key | 0 | leader epoch i32 | high watermark i64 | log start i64 | purged end i64 |
+ *         batch count u32 | sizes u32
  *   head: key | 1 | leader epoch i32 | diverging epoch i32, -1 none | end offset i64
  *   head: key | 2 | refusal u8 | log start i64 | log end i64
  */
@@ -26,7 +27,7 @@ const KEY_BYTES = TOPIC_ID_BYTES + 4
 const POSITION_BYTES = KEY_BYTES + 4 + 8 + 8 + 4 + 8
 const REQUEST_BYTES = 4 + 8 + 8 + 4 + 4 + 4 + 4 + 4
 const ANSWER_BYTES = 1 + 8 + 4 + 4
-const DATA_BYTES = KEY_BYTES + 1 + 4 + 8 + 8 + 4
+const DATA_BYTES = KEY_BYTES + 1 + 4 + 8 + 8 + 8 + 4
 const DIVERGING_BYTES = KEY_BYTES + 1 + 4 + 4 + 8
 const REFUSED_BYTES = KEY_BYTES + 1 + 1 + 8 + 8
 const MIN_PART_BYTES = Math.min(DATA_BYTES, DIVERGING_BYTES, REFUSED_BYTES)
@@ -143,6 +144,7 @@ function writePart(writer: MessageWriter, part: ReplicaFetchPart): void {
   }
   writer.int64(part.highWatermark)
   writer.int64(part.logStartOffset)
+  writer.int64(part.purgedEnd)
   writer.int32(part.batches.length)
   for (const batch of part.batches) writer.int32(batch.length)
 }
@@ -166,8 +168,9 @@ function readPart(reader: MessageReader): { part: ReplicaFetchPart; sizes: numbe
   }
   const highWatermark = reader.int64()
   const logStartOffset = reader.int64()
+  const purgedEnd = reader.int64()
   const sizes = readSizes(reader)
-  const place = { leaderEpoch, highWatermark, logStartOffset }
+  const place = { leaderEpoch, highWatermark, logStartOffset, purgedEnd }
   return { part: { kind, ...key, ...place, batches: [] }, sizes }
 }
 

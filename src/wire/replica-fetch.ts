@@ -51,6 +51,8 @@ export interface ReplicaFetchData extends ReplicaKey {
   readonly leaderEpoch: number
   readonly highWatermark: number
   readonly logStartOffset: number
+  /** Tombstones below it may be gone: who has records from before, and not all up to there, must begin anew. */
+  readonly purgedEnd: number
   /** Whole batches in offset order, none if only the watermarks moved. Shared memory: never written to. */
   readonly batches: readonly Uint8Array[]
 }

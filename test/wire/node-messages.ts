@@ -111,6 +111,7 @@ const replicaPart: fc.Arbitrary<ReplicaFetchPart> = fc.oneof(
     leaderEpoch: int32,
     highWatermark: offset,
     logStartOffset: offset,
+    purgedEnd: offset,
     batches,
   }),
   fc.record({
