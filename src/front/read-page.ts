@@ -15,6 +15,14 @@ export interface ReadPage {
   readonly terms: PageTerms | undefined
   /** Shared: never written to. */
   readonly body: Buffer
+  /** Of the read that made it. */
+  readonly timing: ReadTiming
+}
+
+/** Where the time of a read went, in milliseconds. */
+export interface ReadTiming {
+  readonly storageMs: number
+  readonly renderMs: number
 }
 
 /** Of a page of one partition: as long as all this holds, the same read gives the same page. */

@@ -6,7 +6,7 @@ import type { Fetched, FetchResult, Isolation, Refusal, StorageService } from '.
 import { KnownPages } from './known-pages.ts'
 import type { PageFormat, PageRenderer } from './page-renderer.ts'
 import { ParkedReads } from './parked-reads.ts'
-import type { PageTerms, ReadPage } from './read-page.ts'
+import type { PageTerms, ReadPage, ReadTiming } from './read-page.ts'
 import type { ReadPositions } from './read-positions.ts'
 import type { Selection } from './read-selection.ts'
 import { selectRecords } from './read-selection.ts'
@@ -27,8 +27,8 @@ export interface ReadRequest {
   readonly format: PageFormat
 }
 
-/** Takes the answer to a read, at once. */
-export type ServePage = (page: ReadPage) => void
+/** Takes the answer to a read, at once; with where the time went if the page was made for this read alone. */
+export type ServePage = (page: ReadPage, timing?: ReadTiming) => void
 
 export interface ReaderDeps {
   readonly clock: Clock
@@ -42,6 +42,14 @@ export interface ReaderOptions {
   readonly parkedReads: number
   /** Of pages that are kept as long as the same read gives them again. */
   readonly knownPageBytes: number
+}
+
+interface PageMaking {
+  readonly isFull: boolean
+  readonly terms: PageTerms | undefined
+  /** When the read began, and when it had its records; monotonic. */
+  readonly startMs: number
+  readonly fetchedMs: number
 }
 
 export class Reader {
@@ -81,9 +89,10 @@ export class Reader {
       await this.#parked.wait(joined, request.waitMs, signal, serve)
       return
     }
-    const page = this.#known.find(key) ?? (await this.#attempt(request, positions, 0, signal))
+    const known = this.#known.find(key)
+    const page = known ?? (await this.#attempt(request, positions, 0, signal))
     if (page.records > 0 || request.waitMs === 0) {
-      serve(page)
+      serve(page, known === undefined ? page.timing : undefined)
       return
     }
     const parking = {
@@ -118,7 +127,8 @@ export class Reader {
     signal: AbortSignal,
   ): Promise<ReadPage> {
     const { clock, storage } = this.#deps
-    const untilMs = clock.monotonicMs() + waitMs
+    const startMs = clock.monotonicMs()
+    const untilMs = startMs + waitMs
     const positions = start.copy()
     const leaderEpoch = this.#leaderEpoch(start)
     for (let leftMs = waitMs; ; leftMs = untilMs - clock.monotonicMs()) {
@@ -139,6 +149,8 @@ export class Reader {
       const page = this.#page(request, start, positions, selection, {
         isFull: isFull(fetched, positions),
         terms: termsOf(fetched, start, positions, leaderEpoch),
+        startMs,
+        fetchedMs: clock.monotonicMs(),
       })
       // The page is rendered.
       for (const { release } of fetched) release?.()
@@ -158,9 +170,9 @@ export class Reader {
     start: ReadPositions,
     after: ReadPositions,
     { slices, records }: Selection,
-    { isFull, terms }: { readonly isFull: boolean; readonly terms: PageTerms | undefined },
+    { isFull, terms, startMs, fetchedMs }: PageMaking,
   ): ReadPage {
-    const { renderer } = this.#deps
+    const { renderer, clock } = this.#deps
     const cursor = after.cursor()
     const range = `${start.offsetsText()}.${cursor}`
     const tag = isFull && records > 0 ? `"${format}.${range}"` : undefined
@@ -168,7 +180,11 @@ export class Reader {
       terms === undefined
         ? renderer.cached(range, topic, slices, cursor, format)
         : renderer.render(topic, slices, cursor, format)
-    return { records, after, cursor, tag, terms, body }
+    const timing = {
+      storageMs: fetchedMs - startMs,
+      renderMs: clock.monotonicMs() - fetchedMs,
+    }
+    return { records, after, cursor, tag, terms, body, timing }
   }
 }
 

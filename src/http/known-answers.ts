@@ -110,7 +110,7 @@ export class KnownAnswers {
     if (isCurrent !== undefined && isPlain(headers)) {
       const { accept } = headers
       const text = body.length > SHORT_BODY_BYTES ? undefined : body.toString('latin1')
-      const known = { accept, head: new SharedHead(head), body, text, isCurrent }
+      const known = { accept, head: new SharedHead(lasting(head)), body, text, isCurrent }
       this.#answers.set(raw.url ?? '', known, sizeOf(known))
     }
     reply.hijack()
@@ -134,6 +134,12 @@ function headOf(reply: FastifyReply): string[] {
   const head: string[] = []
   for (const [name, value] of Object.entries(reply.getHeaders())) head.push(name, String(value))
   return head
+}
+
+/** Without what is true of the first of those who are given the answer. */
+function lasting(head: readonly string[]): string[] {
+  const at = head.indexOf('server-timing')
+  return at === -1 ? [...head] : head.toSpliced(at, 2)
 }
 
 function sizeOf({ body, text }: KnownAnswer): number {

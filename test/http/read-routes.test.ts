@@ -133,6 +133,20 @@ describe('read', () => {
     })
   })
 
+  test('says where the time went, to whom it went for', async () => {
+    await using curlew = await setUp()
+    curlew.put(one, 0, 'a', 'b', 'c')
+    const timing = /^storage;dur=[\d.]+, render;dur=[\d.]+$/
+    const url = 'one/records?from=offset:0&limit=2'
+    expect((await curlew.get(url)).headers['server-timing']).toMatch(timing)
+    for (let i = 0; i < 2; i++) {
+      const again = await curlew.get(url)
+      expect(again.headers['server-timing']).toBeUndefined()
+      expect(again.json<Page>().records).toHaveLength(2)
+    }
+    expect((await curlew.get('three/records')).headers['server-timing']).toMatch(timing)
+  })
+
   test.each([
     ['application/x-ndjson', 'application/x-ndjson'],
     ['application/jsonl', 'application/jsonl'],

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Front } from '../../front/front.ts'
+import type { ReadTiming } from '../../front/read-page.ts'
 import { namesPositions } from '../../front/read-start.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import { Problem } from '../../wire/problem.ts'
@@ -96,11 +97,12 @@ async function read(
     format: offer.format,
   }
   const expected = waitMs > 0 ? knownAnswers.expect(request, reply) : undefined
-  await front.reader.read(asked, clientGone(reply.raw), (page) => {
+  await front.reader.read(asked, clientGone(reply.raw), (page, timing) => {
     if (expected !== undefined && !front.isDraining) {
       if (knownAnswers.sendExpected(expected, page.body)) return
     }
     if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
+    if (timing !== undefined) reply.header('server-timing', timingOf(timing))
     reply.header('cursor', page.cursor)
     addVary(reply, 'Accept')
     const isInAddress = range.cursor !== undefined && range.cursor === query.cursor
@@ -115,6 +117,11 @@ async function read(
       isKept && namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
     knownAnswers.send(request, reply, page.body, isCurrent)
   })
+}
+
+/** `Server-Timing`: where the time of a read went, in milliseconds. */
+function timingOf({ storageMs, renderMs }: ReadTiming): string {
+  return `storage;dur=${storageMs.toFixed(2)}, render;dur=${renderMs.toFixed(2)}`
 }
 
 /** Says for how long the page is good; whether the client has it already. */
