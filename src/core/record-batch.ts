@@ -25,7 +25,7 @@ import {
 } from '../lib/big-endian.ts'
 import { crc32c } from '../lib/crc32c.ts'
 import { varintBytes, writeVarint, zigzag } from '../lib/varint.ts'
-import type { RecordInput } from './record.ts'
+import type { RecordHeader, RecordInput } from './record.ts'
 
 export const BATCH_HEADER_BYTES = 61
 /** The largest batch that is taken for one: a whole request of 16 MiB, and what wraps it. */
@@ -222,7 +222,8 @@ export function deriveHeader(
 /** An upper bound of what a record adds to a batch. */
 export function encodedRecordBytes(record: RecordInput): number {
   let bytes = RECORD_OVERHEAD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0)
-  for (const { name, value } of record.headers) {
+  for (let i = 0; i < record.headers.length; i++) {
+    const { name, value } = record.headers[i] as RecordHeader
     bytes += Buffer.byteLength(name) + (value?.length ?? 0) + 2 * LENGTH_VARINT_BYTES
   }
   return bytes
@@ -296,7 +297,9 @@ function recordBodyBytes(record: RecordInput, timestampDelta: number, offsetDelt
     nullableBytes(record.key) +
     nullableBytes(record.value) +
     varintBytes(record.headers.length * 2)
-  for (const { name, value } of record.headers) {
+  // By index: the iterators of records, most of which have no headers, were a quarter of all garbage.
+  for (let i = 0; i < record.headers.length; i++) {
+    const { name, value } = record.headers[i] as RecordHeader
     const nameBytes = Buffer.byteLength(name)
     bytes += varintBytes(nameBytes * 2) + nameBytes + nullableBytes(value)
   }
@@ -321,7 +324,8 @@ function writeRecordBody(
   at = writeNullable(out, at, record.key)
   at = writeNullable(out, at, record.value)
   at = writeVarint(out, at, record.headers.length * 2)
-  for (const { name, value } of record.headers) {
+  for (let i = 0; i < record.headers.length; i++) {
+    const { name, value } = record.headers[i] as RecordHeader
     const nameBytes = Buffer.byteLength(name)
     at = writeVarint(out, at, nameBytes * 2)
     out.write(name, at)

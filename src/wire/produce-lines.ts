@@ -17,16 +17,15 @@ const pointerOfLine = (line: number) => `line ${line}`
 export function sliceLines(body: Uint8Array, firstLine = 1): SlicedRecords | SliceFaults {
   const slicer = new LineSlicer(body)
   const records: SlicedRecord[] = []
-  const lines: number[] = []
+  /** Lines without a record, in order. */
+  const skipped: number[] = []
   let line = firstLine
   for (let start = 0; start < body.length && !slicer.isFull; line++) {
     const feed = body.indexOf(LINE_FEED, start)
     const end = feed === -1 ? body.length : feed
     const record = slicer.slice(start, end, line)
-    if (record !== undefined) {
-      records.push(record)
-      lines.push(line)
-    }
+    if (record === undefined) skipped.push(line)
+    else records.push(record)
     start = end + 1
     if (records.length > LIMITS.recordsPerRequest) {
       return {
@@ -40,7 +39,12 @@ export function sliceLines(body: Uint8Array, firstLine = 1): SlicedRecords | Sli
     }
   }
   if (slicer.faults.length > 0) return { faults: slicer.faults }
-  return { records, pointerOf: (index) => pointerOfLine(lines[index] as number) }
+  return { records, pointerOf: (index) => pointerOfLine(lineAt(firstLine + index, skipped)) }
+}
+
+/** The number of a line that would be `line` if none had been skipped. */
+function lineAt(line: number, skipped: readonly number[]): number {
+  return skipped.reduce((at, gap) => (gap <= at ? at + 1 : at), line)
 }
 
 class LineSlicer {

@@ -40,15 +40,16 @@ export function produceAnswer(
       },
     }
   })
-  const runs: string[] = []
+  let receipts = ''
   for (let start = 0, end = 0; start < timesMs.length; start = end) {
     const part = partOf?.[start] ?? 0
     const timestampMs = timesMs[start] as number
     do end++
     while (timesMs[end] === timestampMs && (partOf?.[end] ?? 0) === part)
-    runs.push((writers[part] as PartWriter).receipts(end - start, timestampMs))
+    const run = (writers[part] as PartWriter).receipts(end - start, timestampMs)
+    receipts += start === 0 ? run : `,${run}`
   }
-  return { receipts: `[${runs.join()}]`, failed }
+  return { receipts: `[${receipts}]`, failed }
 }
 
 class PlaceWriter implements PartWriter {
