@@ -29,6 +29,16 @@ export function nodeCredentials(config: NodeTrust): TlsCredentials | undefined {
 }
 
 /**
+ * As `nodeCredentials`, where there is TLS.
+ * @throws ConfigError
+ */
+export function requiredCredentials(config: NodeTrust): TlsCredentials {
+  const credentials = nodeCredentials(config)
+  if (credentials === undefined) throw new ConfigError('there is no --tls-cert')
+  return credentials
+}
+
+/**
  * What members of etcd are checked against, and what is shown to them.
  * @throws ConfigError
  */

@@ -2,20 +2,23 @@
 import { stdout } from 'node:process'
 import { ConfigError } from '../config/setting-value.ts'
 import type { FrontConfig } from '../config.ts'
+import { LiveTls } from '../env/live-tls.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import type { TlsCredentials } from '../env/undici-transport.ts'
 import { UndiciTransport } from '../env/undici-transport.ts'
 import { VERSION } from '../lib/version.ts'
 import { FrontNode } from '../nodes/front-node.ts'
-import { nodeCredentials } from './credentials.ts'
+import { nodeCredentials, requiredCredentials } from './credentials.ts'
 import { ProcessLife, reachable } from './process-life.ts'
+import { keepTlsFresh } from './tls-reload.ts'
 
 /** Ends the process. Rejects when the node cannot start. */
 export async function runFront(config: FrontConfig): Promise<never> {
   const tls = check(config)
   const life = new ProcessLife(config)
   const { clock, logger } = life
+  if (tls !== undefined) keepTlsFresh(life, tls, () => requiredCredentials(config))
   const transport = new UndiciTransport(tls && { tls })
   const deps = { clock, logger, transport, random: new SystemRandom(), metrics: new PromMetrics() }
   const node = await life.starting(FrontNode.start(config, deps, life.stopping))
@@ -31,14 +34,14 @@ export async function runFront(config: FrontConfig): Promise<never> {
   })
 }
 
-function check(config: FrontConfig): TlsCredentials | undefined {
+function check(config: FrontConfig): LiveTls<TlsCredentials> | undefined {
   if (config.storage.length === 0) {
     throw new ConfigError('--storage is missing: at least one storage node to begin with')
   }
   const tls = nodeCredentials(config)
   const scheme = tls === undefined ? 'http:' : 'https:'
   const other = config.storage.find((url) => !url.startsWith(scheme))
-  if (other === undefined) return tls
+  if (other === undefined) return tls && new LiveTls(tls)
   throw new ConfigError(`--storage ${other} is not ${scheme} as calls between nodes are`)
 }
 

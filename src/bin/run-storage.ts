@@ -4,20 +4,28 @@ import { resolve } from 'node:path'
 import { stdout } from 'node:process'
 import { ConfigError } from '../config/setting-value.ts'
 import type { StorageConfig } from '../config.ts'
+import { LiveTls } from '../env/live-tls.ts'
 import { NodeFileSystem } from '../env/node-file-system.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import { VERSION } from '../lib/version.ts'
+import type { EtcdTls } from '../metadata/undici-etcd-http.ts'
 import type { Surroundings } from '../nodes/storage-server.ts'
 import { StorageServer } from '../nodes/storage-server.ts'
-import { etcdCredentials, nodeCredentials } from './credentials.ts'
+import { etcdCredentials, nodeCredentials, requiredCredentials } from './credentials.ts'
 import { ProcessLife } from './process-life.ts'
+import { keepTlsFresh } from './tls-reload.ts'
 
 /** Ends the process. Rejects when the node cannot start. */
 export async function runStorage(config: StorageConfig): Promise<never> {
   const credentials = check(config)
   const life = new ProcessLife(config)
   const { clock, logger } = life
+  const { tls, etcdTls } = credentials
+  if (tls !== undefined) keepTlsFresh(life, tls, () => requiredCredentials(config))
+  if (Object.keys(etcdTls.current).length > 0) {
+    keepTlsFresh(life, etcdTls, () => etcdCredentials(config))
+  }
   const deps = {
     clock,
     logger,
@@ -35,7 +43,9 @@ export async function runStorage(config: StorageConfig): Promise<never> {
   return await life.until(server)
 }
 
-function check(config: StorageConfig): Pick<Surroundings, 'tls' | 'etcdTls'> {
+function check(config: StorageConfig): Pick<Surroundings, 'tls'> & {
+  readonly etcdTls: LiveTls<EtcdTls>
+} {
   const { nodeId, etcd, host, advertise } = config
   if (nodeId === 0) throw new ConfigError('--node-id is missing: a number of its own for this node')
   if (etcd.length === 0) throw new ConfigError('--etcd is missing: where the metadata are')
@@ -49,7 +59,8 @@ function check(config: StorageConfig): Pick<Surroundings, 'tls' | 'etcdTls'> {
       `--advertise is missing: --host ${host} does not say where others reach it`,
     )
   }
-  return { etcdTls: etcdCredentials(config), ...(tls !== undefined && { tls }) }
+  const etcdTls = new LiveTls<EtcdTls>(etcdCredentials(config))
+  return { etcdTls, ...(tls !== undefined && { tls: new LiveTls(tls) }) }
 }
 
 function isWildcard(host: string): boolean {

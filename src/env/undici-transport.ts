@@ -7,6 +7,8 @@ import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
 import { Gate } from '../lib/gate.ts'
 import { joinParts } from '../lib/join-parts.ts'
+import type { LiveTls } from './live-tls.ts'
+import { liveConnector } from './live-tls.ts'
 import type { InternalAnswer, InternalCall, Lane, Transport } from './transport.ts'
 import { TransportError } from './transport.ts'
 import { UndiciExchange } from './undici-exchange.ts'
@@ -25,7 +27,7 @@ export interface UndiciTransportOptions {
   /** Calls that wait for a connection of one peer and lane; more are refused. */
   readonly maxWaiting?: number
   readonly connectTimeoutMs?: number
-  readonly tls?: TlsCredentials
+  readonly tls?: Pick<LiveTls<TlsCredentials>, 'current'>
 }
 
 interface Peer {
@@ -121,7 +123,10 @@ export class UndiciTransport implements Transport {
         bodyTimeout: 0,
         keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
         keepAliveMaxTimeout: CLIENT_KEEP_ALIVE_MS,
-        connect: { timeout: connectTimeoutMs, ...tls },
+        connect:
+          tls === undefined
+            ? { timeout: connectTimeoutMs }
+            : liveConnector(tls, { timeout: connectTimeoutMs }),
       })
     } catch (error) {
       throw notSent(`${url} is not an address that can be called`, error)

@@ -1,6 +1,8 @@
 /** The etcd client's HTTP on undici: bounded connections, streams apart from calls, TLS. */
 import type { Dispatcher } from 'undici'
 import { Agent, DecoratorHandler } from 'undici'
+import type { LiveTls } from '../env/live-tls.ts'
+import { liveConnector } from '../env/live-tls.ts'
 import type { EtcdHttp, EtcdHttpAnswer, EtcdHttpCall } from './etcd-http.ts'
 import { NotSentError } from './etcd-http.ts'
 
@@ -19,7 +21,7 @@ export class UndiciEtcdHttp implements EtcdHttp {
   readonly #calls: Agent
   readonly #streams: Agent
 
-  constructor(tls: EtcdTls = {}) {
+  constructor(tls: Pick<LiveTls<EtcdTls>, 'current'> = { current: {} }) {
     this.#calls = makeAgent(CONNECTIONS_PER_ENDPOINT, tls)
     this.#streams = makeAgent(STREAMS_PER_ENDPOINT, tls)
   }
@@ -74,13 +76,13 @@ class StartMark extends DecoratorHandler implements Dispatcher.DispatchHandler {
 }
 
 /** Time limits are the caller's, on its own clock. */
-function makeAgent(connections: number, tls: EtcdTls): Agent {
+function makeAgent(connections: number, tls: Pick<LiveTls<EtcdTls>, 'current'>): Agent {
   return new Agent({
     connections,
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { ...tls },
+    connect: liveConnector(tls),
   })
 }
 

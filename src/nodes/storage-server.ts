@@ -2,6 +2,7 @@
 import type { StorageConfig } from '../config.ts'
 import type { Clock } from '../env/clock.ts'
 import type { FileSystem } from '../env/file-system.ts'
+import type { LiveTls } from '../env/live-tls.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
@@ -30,8 +31,8 @@ export interface StorageServerDeps {
 export interface Surroundings {
   readonly hostname: string
   /** For calls between nodes, in both directions; without it they are plain. */
-  readonly tls?: TlsCredentials
-  readonly etcdTls?: EtcdTls
+  readonly tls?: LiveTls<TlsCredentials>
+  readonly etcdTls?: LiveTls<EtcdTls>
 }
 
 export class StorageServer {
@@ -68,10 +69,15 @@ export class StorageServer {
       let url = ''
       const listen = async (service: InternalService) => {
         const { host, port, advertise } = config
-        const at = { host, port, ...(tls !== undefined && { tls }) }
+        const at = { host, port, ...(tls !== undefined && { tls: tls.current }) }
         const server = await InternalServer.listen({ ...deps, service }, at)
         url = advertise === '' ? server.url : advertise
-        return { url, close: () => server.close() }
+        const forget = tls?.onChange((now) => server.renew(now))
+        const close = () => {
+          forget?.()
+          return server.close()
+        }
+        return { url, close }
       }
       const options = nodeOptions(config, surroundings)
       node = await StorageNode.start(options, { ...deps, store, transport, listen }, signal)
@@ -109,7 +115,11 @@ async function startOps(
   return await ops.listen({ host: config.host, port: config.opsPort })
 }
 
-function etcdStore(config: StorageConfig, deps: StorageServerDeps, tls?: EtcdTls): EtcdStore {
+function etcdStore(
+  config: StorageConfig,
+  deps: StorageServerDeps,
+  tls?: LiveTls<EtcdTls>,
+): EtcdStore {
   const { etcd: endpoints, etcdPrefix: prefix, etcdUser: name, etcdPassword: password } = config
   return new EtcdStore(
     { ...deps, http: new UndiciEtcdHttp(tls) },

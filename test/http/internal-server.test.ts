@@ -2,6 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { TopicId } from '../../src/core/ids.ts'
 import { encodeBatch } from '../../src/core/record-batch.ts'
+import { LiveTls } from '../../src/env/live-tls.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { SystemClock } from '../../src/env/system-clock.ts'
 import { SystemRandom } from '../../src/env/system-random.ts'
@@ -254,8 +255,21 @@ describe('mutual TLS', () => {
   test('lets nodes of the same authority speak', async () => {
     const server = await serve(async () => EMPTY, { tls: NODE })
     expect(server.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/)
-    const { status } = await post(connect({ tls: NODE }), server.url)
+    const { status } = await post(connect({ tls: new LiveTls(NODE) }), server.url)
     expect(status).toBe(200)
+  })
+
+  test('new certificates are used for new connections, on both sides', async () => {
+    const server = await serve(async () => EMPTY, { tls: STRANGER })
+    const tls = new LiveTls(STRANGER)
+    const transport = connect({ tls })
+    await expect(post(transport, server.url)).rejects.toBeInstanceOf(TransportError)
+    server.renew(NODE)
+    await expect(post(transport, server.url)).rejects.toBeInstanceOf(TransportError)
+    tls.replace(NODE)
+    expect((await post(transport, server.url)).status).toBe(200)
+    server.renew(STRANGER)
+    await expect(post(connect({ tls }), server.url)).rejects.toBeInstanceOf(TransportError)
   })
 
   test('turns strangers away, and is not fooled by one', async () => {
@@ -265,11 +279,13 @@ describe('mutual TLS', () => {
       return EMPTY
     }
     const server = await serve(count, { tls: NODE })
-    await expect(post(connect({ tls: STRANGER }), server.url)).rejects.toBeInstanceOf(
+    await expect(post(connect({ tls: new LiveTls(STRANGER) }), server.url)).rejects.toBeInstanceOf(
       TransportError,
     )
     const fake = await serve(count, { tls: STRANGER })
-    await expect(post(connect({ tls: NODE }), fake.url)).rejects.toMatchObject({ sent: false })
+    await expect(post(connect({ tls: new LiveTls(NODE) }), fake.url)).rejects.toMatchObject({
+      sent: false,
+    })
     expect(calls).toBe(0)
   })
 })

@@ -131,6 +131,35 @@ describe.runIf(hasEtcd())('mutual TLS without a secret', () => {
     expect(stranger.output + secretive.output).not.toContain('listening')
   })
 
+  test('certificates are read again; broken ones leave those before in place', async () => {
+    const [node] = running as [Running]
+    const told = async (words: string, times = 1) => {
+      await eventually(words, async () => {
+        return node.output.split(words).length > times || undefined
+      })
+    }
+    const publish = async () => {
+      const guest = start(['front', `--storage=${storage}`, '--port=0', ...tls(NODE, 'guest')])
+      await eventually('it listens', async () => guest.output.includes('listening') || undefined)
+      guest.child.kill('SIGKILL')
+    }
+    pem('node.crt', NODE.cert.replace('MIIBijCCATCg', 'nonsense'))
+    node.child.kill('SIGHUP')
+    await told('new certificates cannot be used; those before stay')
+    await publish()
+    tls(STRANGER, 'node')
+    node.child.kill('SIGHUP')
+    await told('new certificates are used from now on')
+    const guest = start(['front', `--storage=${storage}`, '--port=0', ...tls(NODE, 'guest')])
+    await eventually('it is turned away', async () => guest.output.includes('waiting') || undefined)
+    expect(guest.output).not.toContain('listening')
+    tls(NODE, 'node')
+    node.child.kill('SIGHUP')
+    await told('new certificates are used from now on', 2)
+    await eventually('it is let in', async () => guest.output.includes('listening') || undefined)
+    expect(node.child.exitCode).toBeNull()
+  })
+
   test('a plain call is not answered', async () => {
     const plain = storage.replace('https:', 'http:')
     await expect(fetch(`${plain}/i/v1/metadata`, { method: 'POST' })).rejects.toThrow()

@@ -45,7 +45,7 @@ function openStore(
   const { tls, logger = nullLogger, ...rest } = options
   const store = new EtcdStore(
     {
-      http: new UndiciEtcdHttp(tls),
+      http: new UndiciEtcdHttp(tls && { current: tls }),
       clock: new SystemClock(),
       random: new SystemRandom(),
       logger,

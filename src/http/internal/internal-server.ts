@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../../env/clock.ts'
 import type { Logger } from '../../env/logger.ts'
@@ -81,6 +81,11 @@ export class InternalServer {
     })
     server.on('error', (error) => logger.error({ err: error }, 'the internal server failed'))
     return new InternalServer(deps, options, server)
+  }
+
+  /** Shows these to whoever connects from now on, and checks callers by them. */
+  renew(tls: NonNullable<InternalServerOptions['tls']>): void {
+    if (this.#server instanceof TlsServer) this.#server.setSecureContext({ ...tls })
   }
 
   /** Takes no new call, finishes those under way within the grace, and breaks the rest. */
