@@ -9,7 +9,6 @@ import { NodeFileSystem } from '../env/node-file-system.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import { VERSION } from '../lib/version.ts'
-import type { EtcdTls } from '../metadata/undici-etcd-http.ts'
 import type { Surroundings } from '../nodes/storage-server.ts'
 import { StorageServer } from '../nodes/storage-server.ts'
 import { etcdCredentials, nodeCredentials, requiredCredentials } from './credentials.ts'
@@ -44,7 +43,7 @@ export async function runStorage(config: StorageConfig): Promise<never> {
 }
 
 function check(config: StorageConfig): Pick<Surroundings, 'tls'> & {
-  readonly etcdTls: LiveTls<EtcdTls>
+  readonly etcdTls: NonNullable<Surroundings['etcdTls']>
 } {
   const { nodeId, etcd, host, advertise } = config
   if (nodeId === 0) throw new ConfigError('--node-id is missing: a number of its own for this node')
@@ -59,7 +58,7 @@ function check(config: StorageConfig): Pick<Surroundings, 'tls'> & {
       `--advertise is missing: --host ${host} does not say where others reach it`,
     )
   }
-  const etcdTls = new LiveTls<EtcdTls>(etcdCredentials(config))
+  const etcdTls = new LiveTls(etcdCredentials(config))
   return { etcdTls, ...(tls !== undefined && { tls: new LiveTls(tls) }) }
 }
 
