@@ -254,7 +254,10 @@ export class FakeGroups implements GroupService {
         member.revoking.delete(key)
         member.owned.delete(key)
       }
-      if (free.length > 0) this.#reconcile(group)
+      if (free.length > 0) {
+        member.version++
+        this.#reconcile(group)
+      }
     }
     return this.#view(group, memberId)
   }
@@ -279,7 +282,7 @@ export class FakeGroups implements GroupService {
 
   #reconcile(group: Group): void {
     for (const member of group.members.values()) {
-      const before = JSON.stringify([[...member.owned], [...member.revoking]])
+      const before = stateOf(member)
       for (const key of member.owned.keys()) {
         if (!member.target.includes(key)) member.revoking.add(key)
       }
@@ -290,7 +293,7 @@ export class FakeGroups implements GroupService {
           if (!taken.includes(key)) member.owned.set(key, member.epoch)
         }
       }
-      if (JSON.stringify([[...member.owned], [...member.revoking]]) !== before) member.version++
+      if (stateOf(member) !== before) member.version++
     }
     for (const wake of [...this.#wakes]) wake()
   }
@@ -326,6 +329,10 @@ export class FakeGroups implements GroupService {
       rebalanceTimeoutMs,
     }
   }
+}
+
+function stateOf({ epoch, owned, revoking }: Member): string {
+  return JSON.stringify([epoch, [...owned], [...revoking]])
 }
 
 function fenced(): ServiceError {

@@ -131,7 +131,7 @@ export class MemberStream {
           return await members.resolved(place, view, signal)
         }
       } catch (error) {
-        if (!isPassing(error)) throw error
+        if (signal.aborted || !isPassing(error)) throw error
         await clock.sleep(RETRY_MS, signal)
       } finally {
         turn.abort(new ServiceError('draining', 'nobody waits here any more'))
