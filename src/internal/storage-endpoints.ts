@@ -1,4 +1,5 @@
 /** Serves what fronts ask of a storage node, over the node's own storage service. */
+import type { Clock } from '../env/clock.ts'
 import { decodeAppend } from '../wire/append-codec.ts'
 import { decodeFetchRequest, encodeFetchAnswer } from '../wire/fetch-codec.ts'
 import type { StorageService } from '../wire/internal.ts'
@@ -14,8 +15,15 @@ import type { InternalReply, InternalRequest } from './internal-handler.ts'
 import type { InternalService } from './internal-service.ts'
 import { PATHS } from './paths.ts'
 
-export function registerStorageEndpoints(service: InternalService, storage: StorageService): void {
-  service.register(PATHS.append, (request) => append(storage, request))
+/** How long the head of an answer waits for the first result, so that both leave in one write. */
+const HEAD_DELAY_MS = 5
+
+export function registerStorageEndpoints(
+  service: InternalService,
+  storage: StorageService,
+  clock: Clock,
+): void {
+  service.register(PATHS.append, (request) => append(storage, clock, request))
   service.register(PATHS.fetch, async ({ body, signal }) => {
     const results = await storage.fetch(decodeFetchRequest(body), signal)
     return { parts: encodeFetchAnswer(results) }
@@ -43,6 +51,7 @@ export function registerStorageEndpoints(service: InternalService, storage: Stor
  */
 async function append(
   storage: StorageService,
+  clock: Clock,
   { body, signal }: InternalRequest,
 ): Promise<InternalReply> {
   const requests = decodeAppend(body)
@@ -50,5 +59,13 @@ async function append(
   const results = storage.append(requests, signal, resolve)
   const stream = new AppendResults(results)
   await Promise.race([admitted, Promise.all(results)])
+  if (results.length > 0) await firstOrDelay(results, clock)
   return { stream }
+}
+
+async function firstOrDelay(results: readonly Promise<unknown>[], clock: Clock): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = clock.timer(HEAD_DELAY_MS, resolve)
+  await Promise.race([late, ...results])
+  timer.cancel()
 }

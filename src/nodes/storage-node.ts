@@ -181,7 +181,7 @@ export class StorageNode {
     const manager = await this.#openStorage()
     measureStorage(deps.metrics, manager, this.#metadata)
     this.#measure()
-    registerStorageEndpoints(this.#service, manager)
+    registerStorageEndpoints(this.#service, manager, clock)
     registerReplicaEndpoint(this.#service, (request, stop) => manager.replicaFetch(request, stop))
     registerLeaderEndpoint(this.#service, (place) => manager.handBack(place))
     registerMetadataEndpoints(this.#service, this.#feed, deps.store)

@@ -92,10 +92,11 @@ export class FollowerSession {
       this.#forget(partitionKey(topicId, partition))
     for (const position of request.positions) this.#stand(position)
     this.#isMissed = false
-    const parts = await this.#collect(request.maxBytes, signal)
-    if (parts.length > 0 || request.waitMs === 0) return parts
-    if (!this.#isMissed) await this.#change(request.waitMs, signal)
-    return await this.#collect(request.maxBytes, signal)
+    const { maxBytes, waitMs } = request
+    const parts = await this.#collect(maxBytes, waitMs > 0 ? 'patient' : 'at once', signal)
+    if (parts.length > 0 || waitMs === 0) return parts
+    if (!this.#isMissed) await this.#change(waitMs, signal)
+    return await this.#collect(maxBytes, 'at once', signal)
   }
 
   close(): void {
@@ -153,14 +154,16 @@ export class FollowerSession {
     this.#ready.add(entry)
     const { replica, position, awaiting } = entry
     const hasData =
-      !awaiting && replica?.tenure !== undefined && replica.log.durableEnd > position.fetchOffset
+      !awaiting && replica?.tenure !== undefined && replica.log.placedEnd > position.fetchOffset
     if (hasData || entry.reportedTo !== replica?.tenure) this.#wakeUp()
-    else {
-      this.#soon ??= this.#deps.clock.timer(WATERMARK_DELAY_MS, () => {
-        this.#soon = undefined
-        this.#wakeUp()
-      })
-    }
+    else this.#wakeUpSoon()
+  }
+
+  #wakeUpSoon(): void {
+    this.#soon ??= this.#deps.clock.timer(WATERMARK_DELAY_MS, () => {
+      this.#soon = undefined
+      this.#wakeUp()
+    })
   }
 
   #wakeUp(): void {
@@ -184,9 +187,15 @@ export class FollowerSession {
     }
   }
 
-  async #collect(maxBytes: number, signal: AbortSignal): Promise<ReplicaFetchPart[]> {
+  /** All that there is; but `patient` leaves news of bounds for later if there are no records with them. */
+  async #collect(
+    maxBytes: number,
+    haste: 'patient' | 'at once',
+    signal: AbortSignal,
+  ): Promise<ReplicaFetchPart[]> {
     const parts: ReplicaFetchPart[] = []
     const cold: Entry[] = []
+    const news: Entry[] = []
     let bytesLeft = maxBytes
     for (const entry of [...this.#ready]) {
       if (bytesLeft <= 0) break
@@ -200,6 +209,7 @@ export class FollowerSession {
       }
       const part = this.#hot(entry, bytesLeft)
       if (part === 'cold') cold.push(entry)
+      else if (part === 'news') news.push(entry)
       else if (part !== undefined) {
         parts.push(part)
         for (const batch of part.batches) bytesLeft -= batch.length
@@ -209,7 +219,13 @@ export class FollowerSession {
     // One of them in each answer: none waits for ever, and the others do not wait for the disk long.
     const [first] = cold
     const part = first === undefined ? undefined : await this.#cold(first, signal)
-    return part === undefined ? parts : [...parts, part]
+    if (part !== undefined) parts.push(part)
+    if (parts.length === 0 && haste === 'patient') {
+      for (const entry of news) this.#ready.add(entry)
+      if (news.length > 0) this.#wakeUpSoon()
+      return parts
+    }
+    return [...parts, ...news.flatMap((entry) => this.#bounds(entry) ?? [])]
   }
 
   /** Lets the tenure know where the follower stands; undefined if the two are not of the same epoch. */
@@ -228,22 +244,26 @@ export class FollowerSession {
     return tenure
   }
 
-  /** Records from memory, or news of the bounds; `cold` if the records are on disk only. */
-  #hot(entry: Entry, bytesLeft: number): DataPart | 'cold' | undefined {
+  /** Records from memory; `news` if only bounds have changed, `cold` if the records are on disk only. */
+  #hot(entry: Entry, bytesLeft: number): DataPart | 'news' | 'cold' | undefined {
     const { replica, position } = entry
     if (replica === undefined) return undefined
     const { log } = replica
-    if (entry.awaiting || position.fetchOffset >= log.durableEnd) {
+    if (entry.awaiting || position.fetchOffset >= log.placedEnd) {
       const isNews =
         entry.sentHighWatermark !== log.highWatermark || entry.sentLogStart !== log.startOffset
-      return isNews ? this.#data(entry, replica, []) : undefined
+      return isNews ? 'news' : undefined
     }
     const read = this.#deps.reader.readMemory(log, {
       offset: position.fetchOffset,
-      endOffset: log.durableEnd,
+      endOffset: log.placedEnd,
       maxBytes: Math.min(bytesLeft, PARTITION_BYTES_MAX),
     })
     return read === undefined ? 'cold' : this.#data(entry, replica, read.batches)
+  }
+
+  #bounds(entry: Entry): DataPart | undefined {
+    return entry.replica && this.#data(entry, entry.replica, [])
   }
 
   async #cold(entry: Entry, signal: AbortSignal): Promise<ReplicaFetchPart | undefined> {
@@ -252,7 +272,7 @@ export class FollowerSession {
     const { tenure, log } = replica
     const range = {
       offset: position.fetchOffset,
-      endOffset: log.durableEnd,
+      endOffset: log.placedEnd,
       maxBytes: PARTITION_BYTES_MAX,
     }
     let batches: readonly Uint8Array[]

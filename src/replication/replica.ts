@@ -68,6 +68,7 @@ export class Replica {
       this.#tenure?.durable(durableEnd)
       this.#notify()
     }
+    log.onPlaced = () => this.#notify()
     log.onStartRaised = () => this.#notify()
     log.onRefused = (endOffset) => {
       this.#tenure?.refused(endOffset, refuse('disk-full', 'the disk is full'))
@@ -200,7 +201,7 @@ export class Replica {
     return this.#highWatermark.reached(offset, signal)
   }
 
-  /** Calls `look` after each change of durable end, high watermark or role, until cancelled. */
+  /** Calls `look` after each change of placed or durable end, high watermark or role, until cancelled. */
   observe(look: () => void): () => void {
     this.#observers.add(look)
     return () => this.#observers.delete(look)

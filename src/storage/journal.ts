@@ -76,6 +76,11 @@ export class JournalFailedError extends Error {
 }
 
 export class Journal {
+  /**
+   * Told of each group, by the promise of its frames, when it has its place and is given to the disk:
+   * from then on nothing refuses it, and what does not become durable ends the process.
+   */
+  onPlaced: (group: Promise<void>) => void = () => undefined
   readonly #deps: JournalDeps
   readonly #options: JournalOptions
   readonly #files: JournalFiles
@@ -320,7 +325,9 @@ export class Journal {
     this.#groupSequence++
     this.#offset += bytes.length
     const startMs = this.#deps.clock.monotonicMs()
-    await file.file.write([bytes], offset)
+    const written = file.file.write([bytes], offset)
+    this.onPlaced(group.settled.promise)
+    await written
     if (this.#left !== undefined) await this.#writeLink(this.#left, file.slot, group.frameSequence)
     this.#durableGroup = this.#groupSequence - 1
     this.#echo = group.builder.echo

@@ -35,11 +35,14 @@ export class LogAppender {
   readonly #deps: LogAppenderDeps
   readonly #outstanding = new Map<PartitionLog, Outstanding>()
   readonly #wantedFlush = new WeakMap<PartitionLog, FlushMode>()
+  /** Of groups that have no place in the journal yet, in their order. */
+  #unplaced: { readonly log: PartitionLog; readonly frames: Outstanding }[] = []
   #lastGroup: Promise<void> = Promise.resolve()
   #refusalsSeen = 0
 
   constructor(deps: LogAppenderDeps) {
     this.#deps = deps
+    deps.journal.onPlaced = (group) => this.#placed(group)
   }
 
   /** The largest batch that the journal takes. */
@@ -207,6 +210,7 @@ export class LogAppender {
     if (journal.refusals === this.#refusalsSeen) return
     this.#refusalsSeen = journal.refusals
     disk.noteFull()
+    this.#unplaced = []
     for (const log of [...this.#outstanding.keys()]) {
       this.#outstanding.delete(log)
       if (log.flush === 'commit' && !log.deleted) log.refuseFrom(log.keptEnd)
@@ -238,6 +242,7 @@ export class LogAppender {
     }
     const outstanding: Outstanding = { group, endOffset: log.endOffset }
     this.#outstanding.set(log, outstanding)
+    this.#unplaced.push({ log, frames: outstanding })
     group.then(
       () => this.#journaledTo(log, outstanding),
       (error: unknown) => {
@@ -245,6 +250,12 @@ export class LogAppender {
         else this.#deps.onFatal(error)
       },
     )
+  }
+
+  #placed(group: Promise<void>): void {
+    const behind = this.#unplaced.findIndex(({ frames }) => frames.group !== group)
+    const placed = this.#unplaced.splice(0, behind === -1 ? this.#unplaced.length : behind)
+    for (const { log, frames } of placed) if (!log.deleted) log.place(frames.endOffset)
   }
 
   #journaledTo(log: PartitionLog, outstanding: Outstanding): void {

@@ -86,6 +86,8 @@ export class PartitionLog {
   registered: boolean = true
   /** Everything below it was given to the journal, or need not be; it may still be refused. */
   journaledEnd = 0
+  /** Told whenever `placedEnd` has grown ahead of the rest. */
+  onPlaced: () => void = () => undefined
   /** Told whenever `durableEnd` has grown. */
   onDurable: (durableEnd: number) => void = () => undefined
   /** Told when records from `endOffset` on were refused after all, for want of space. */
@@ -98,6 +100,7 @@ export class PartitionLog {
   #endOffset: number
   #durableEnd: number
   #keptEnd: number
+  #placedEnd: number
   #holds = 0
   #highWatermark: number
   #generation = 0
@@ -130,6 +133,7 @@ export class PartitionLog {
     this.#endOffset = state.endOffset
     this.#durableEnd = state.endOffset
     this.#keptEnd = state.endOffset
+    this.#placedEnd = state.endOffset
     this.#highWatermark = Math.max(state.highWatermark, state.startOffset)
     this.epochs = state.epochs
     this.#compacted = state.compacted ?? NOT_COMPACTED
@@ -157,6 +161,14 @@ export class PartitionLog {
   /** Everything below it is in the journal or in its segment: it may be promised soon, and is not taken back. */
   get keptEnd(): number {
     return this.#keptEnd
+  }
+
+  /**
+   * Everything below it is kept or on its way to a place in the journal: only the end of the process
+   * takes it back, so that others may have it already.
+   */
+  get placedEnd(): number {
+    return this.#placedEnd
   }
 
   /** Everything below it is in its segment, synced or not. */
@@ -272,10 +284,19 @@ export class PartitionLog {
     }
   }
 
+  /** Everything below `endOffset` has its place in the journal now. */
+  place(endOffset: number): void {
+    assert(endOffset <= this.#endOffset, 'more has a place than the log holds')
+    if (endOffset <= this.#placedEnd) return
+    this.#placedEnd = endOffset
+    this.onPlaced()
+  }
+
   /** Everything below `endOffset` is in the journal or in its segment now, and durable unless that is held back. */
   keep(endOffset: number): void {
     assert(endOffset <= this.#endOffset, 'more is kept than the log holds')
     this.#keptEnd = Math.max(this.#keptEnd, endOffset)
+    this.#placedEnd = Math.max(this.#placedEnd, endOffset)
     if (this.#holds === 0) this.#promise()
   }
 
@@ -327,6 +348,7 @@ export class PartitionLog {
     // An empty log has nothing that could be lost.
     this.#durableEnd = place === undefined ? endOffset : Math.min(this.#durableEnd, endOffset)
     this.#keptEnd = place === undefined ? endOffset : Math.min(this.#keptEnd, endOffset)
+    this.#placedEnd = place === undefined ? endOffset : Math.min(this.#placedEnd, endOffset)
     this.journaledEnd = Math.min(this.journaledEnd, endOffset)
     this.#compacted = {
       ...this.#compacted,
@@ -386,6 +408,7 @@ export class PartitionLog {
   refuseFrom(offset: number): void {
     const endOffset = Math.max(this.#keptEnd, offset)
     if (endOffset === this.#endOffset) return
+    assert(endOffset >= this.#placedEnd, 'what has its place in the journal is not refused')
     const entry = this.tail.at(this.tail.find(endOffset))
     assert(entry?.baseOffset === endOffset, 'what is not kept is in memory')
     const segment = this.segmentOf(endOffset)

@@ -71,7 +71,7 @@ describe('a storage node over sockets', () => {
     const deps = { clock, logger: nullLogger, signature, identity }
     const storage = new ScriptedStorage()
     const service = new InternalService(deps)
-    registerStorageEndpoints(service, storage)
+    registerStorageEndpoints(service, storage, clock)
     const server = await serve(service)
     const transport = connect()
     const client = new InternalClient({

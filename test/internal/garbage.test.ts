@@ -30,7 +30,7 @@ const headersArbitrary = fc.record(
 
 test('whatever comes in is answered with a refusal', async () => {
   const { service } = new DirectCluster({ clock })
-  registerStorageEndpoints(service, new ScriptedStorage())
+  registerStorageEndpoints(service, new ScriptedStorage(), clock)
   const paths = fc.oneof(fc.constantFrom(...Object.values(PATHS)), fc.string())
   await fc.assert(
     fc.asyncProperty(paths, headersArbitrary, fc.uint8Array(), async (path, headers, body) => {
@@ -46,7 +46,7 @@ test('whatever comes in is answered with a refusal', async () => {
 
 test('garbage from a node with the right secret is refused too', async () => {
   const made = new DirectCluster({ clock })
-  registerStorageEndpoints(made.service, new ScriptedStorage())
+  registerStorageEndpoints(made.service, new ScriptedStorage(), clock)
   const { append, fetch, offsets, resolveOffset, deleteRecords } = PATHS
   const paths = fc.constantFrom(append, fetch, offsets, resolveOffset, deleteRecords)
   await fc.assert(

@@ -37,7 +37,7 @@ beforeEach(() => {
   clock = new SimClock()
   cluster = new DirectCluster({ clock })
   storage = new ScriptedStorage()
-  registerStorageEndpoints(cluster.service, storage)
+  registerStorageEndpoints(cluster.service, storage, clock)
   client = new StorageClient(cluster.client, cluster.target)
   caller = new AbortController()
 })
@@ -96,10 +96,22 @@ describe('append', () => {
     await clock.runFor(10)
     order.push('admitted at the node')
     script.admitted()
-    await watched
+    await clock.run(watched)
     for (const settle of script.settle) settle(appendedAt(1))
     await Promise.all(results)
     expect(order).toEqual(['admitted at the node', 'admitted at the caller'])
+  })
+
+  test('waits a little for the first result, that the head of the answer may leave with it', async () => {
+    const { admitted, results } = append(2)
+    const script = await storage.appends.next()
+    script.admitted()
+    const startMs = clock.monotonicMs()
+    script.settle[1]?.(appendedAt(1))
+    await Promise.all([admitted, results[1]])
+    expect(clock.monotonicMs()).toBe(startMs)
+    script.settle[0]?.(appendedAt(1))
+    await results[0]
   })
 
   test('of nothing ends at once', async () => {

@@ -24,7 +24,10 @@ describe('a damaged log of one of several', () => {
     await cluster.clock.run(cluster.node(id).fileSystem.list(`${DATA}/quarantine`))
   const isWhole = async (cluster: ClusterHarness, id: number) => {
     cluster.elect(id)
-    await cluster.until('it leads', () => cluster.replica(id).tenure !== undefined)
+    await cluster.until('it leads, and knows what is committed', () => {
+      const { tenure, log } = cluster.replica(id)
+      return tenure !== undefined && log.highWatermark === RECORDS
+    })
     const records = await cluster.clock.run(readAll(cluster.node(id).manager, TOPIC_ID))
     expect(valuesOf(records).map((value) => Number.parseInt(value, 10))).toEqual(
       Array.from({ length: RECORDS }, (_, i) => i),

@@ -77,18 +77,54 @@ test('only partitions with news are answered for, and only what changed is told'
   await cluster.appended(1, ['a'], { partition: 1 })
   const first = await answer(cluster, ask(cluster, all()))
   expect(summary(first.parts)).toEqual([
-    [0, 0, 0],
     [1, 1, 1],
+    [0, 0, 0],
     [2, 0, 0],
   ])
   const { sessionId } = first
   const second = ask(cluster, [at(1, 1)], { sessionId, sessionStep: 2 })
   await cluster.clock.runFor(100)
   await cluster.appended(1, ['b'], { partition: 2 })
-  expect(summary((await answer(cluster, second)).parts)).toEqual([[2, 1, 1]])
+  expect(summary((await answer(cluster, second)).parts)).toEqual([[2, 1, 0]])
+  const third = ask(cluster, [at(2, 1)], { sessionId, sessionStep: 3 })
+  expect(summary((await answer(cluster, third)).parts)).toEqual([[2, 0, 1]])
   const before = cluster.clock.monotonicMs()
-  const third = await answer(cluster, ask(cluster, [], { sessionId, sessionStep: 3 }))
-  expect([third.parts, cluster.clock.monotonicMs() - before]).toEqual([[], 500])
+  const fourth = await answer(cluster, ask(cluster, [], { sessionId, sessionStep: 4 }))
+  expect([fourth.parts, cluster.clock.monotonicMs() - before]).toEqual([[], 500])
+})
+
+test('records are sent while they are written to the disk of the leader, and committed when they are', async () => {
+  const cluster = await leader()
+  cluster.change({ isr: [1, 2] })
+  const { sessionId } = await answer(cluster, ask(cluster, all()))
+  cluster.node(1).fileSystem.latencyMs = 200
+  const append = cluster.append(1, ['a'])
+  const data = await answer(cluster, ask(cluster, [], { sessionId, sessionStep: 2 }))
+  expect(summary(data.parts)).toEqual([[0, 1, 0]])
+  expect(cluster.log(1).durableEnd).toBe(0)
+  const third = ask(cluster, [at(0, 1)], { sessionId, sessionStep: 3 })
+  await cluster.clock.runFor(100)
+  expect(cluster.log(1).highWatermark).toBe(0)
+  expect(summary((await answer(cluster, third)).parts)).toEqual([[0, 0, 1]])
+  expect(await append).toMatchObject({ ok: true })
+})
+
+test('records that have no place in the journal yet are not sent', async () => {
+  const cluster = await leader()
+  const { sessionId } = await answer(cluster, ask(cluster, all()))
+  cluster.node(1).fileSystem.latencyMs = 200
+  const first = cluster.append(1, ['a'])
+  await cluster.clock.runFor(1)
+  const second = cluster.append(1, ['b'])
+  const data = await answer(cluster, ask(cluster, [], { sessionId, sessionStep: 2 }))
+  expect(summary(data.parts)).toEqual([[0, 1, 0]])
+  const more = await answer(cluster, ask(cluster, [at(0, 1)], { sessionId, sessionStep: 3 }))
+  expect(summary(more.parts)).toEqual([[0, 1, 1]])
+  expect(cluster.log(1).durableEnd).toBe(1)
+  expect(await cluster.clock.run(Promise.all([first, second]))).toMatchObject([
+    { ok: true },
+    { ok: true },
+  ])
 })
 
 test('a watermark that moves alone is told soon', async () => {

@@ -245,14 +245,21 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'records are promised before they are durable',
     file: 'src/storage/journal.ts',
-    find: 'await file.file.write([bytes], offset)',
-    replace: 'file.file.write([bytes], offset).catch((error) => this.#fail(error))',
+    find: 'await written\n',
+    replace: 'written.catch((error) => this.#fail(error))\n',
   },
   {
     name: 'a failed sync is taken for a success',
     file: 'src/storage/journal.ts',
-    find: 'await file.file.write([bytes], offset)',
-    replace: 'await file.file.write([bytes], offset).catch(() => undefined)',
+    find: 'await written\n',
+    replace: 'await written.catch(() => undefined)\n',
+  },
+  {
+    name: 'followers are sent what the journal may still refuse',
+    file: 'src/storage/partition-log.ts',
+    find: 'return this.#placedEnd',
+    replace: 'return this.#endOffset',
+    scenario: 'leader-takes-back-what-waits',
   },
   {
     name: 'that there is nothing is taken from a follower',

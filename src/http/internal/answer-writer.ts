@@ -20,7 +20,7 @@ export async function writeAnswer(
     for (const part of parts) if (!response.write(part)) await drained(response, stallMs)
     response.end(last)
   } else {
-    response.flushHeaders()
+    flushHead(response)
     try {
       for await (const chunk of body) {
         if (response.destroyed) return
@@ -35,6 +35,14 @@ export async function writeAnswer(
   }
   // Node sets its own time-out again when the answer has left.
   if (response.socket !== null) stallAfter(response.socket, stallMs)
+}
+
+/** With what is there to follow in the same turn, so that both leave in one write. */
+function flushHead(response: ServerResponse): void {
+  const { socket } = response
+  socket?.cork()
+  response.flushHeaders()
+  process.nextTick(() => socket?.uncork())
 }
 
 async function drained(response: ServerResponse, stallMs: number): Promise<void> {

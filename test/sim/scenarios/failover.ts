@@ -112,6 +112,76 @@ const diesBeforeEpoch: Scenario = {
   },
 }
 
+/** Sends a record that followers have on their disks before the leader has it on its own. */
+async function sentAhead(stage: Stage): Promise<{ answered: Promise<unknown> }> {
+  await stage.written()
+  await stage.until('rest', () => stage.isAtRest())
+  const before = stage.view(stage.leader)?.durableEnd ?? 0
+  stage.leader.disk.latencyMs = 2_000
+  const answered = stage.produce()
+  const hasIt = (node: Stage['leader']) => (stage.view(node)?.durableEnd ?? 0) > before
+  await stage.until('the followers have it', () => stage.followers.every(hasIt))
+  const at = stage.view(stage.leader)
+  stage.check(at?.durableEnd === before, 'the leader has it not')
+  stage.check(at?.highWatermark === before, 'and it is not committed')
+  return { answered }
+}
+
+/** A leader that loses power with records that only its followers have on their disks. */
+const diesBeforeItsSync: Scenario = {
+  name: 'leader-dies-before-its-own-sync',
+  async play(stage) {
+    const { answered } = await sentAhead(stage)
+    const a = stage.leader
+    stage.down(a, 'power')
+    await stage.otherLeader(a)
+    await stage.written()
+    await stage.upAndRunning(a)
+    await stage.until('all are in sync', () => stage.isAtRest())
+    await answered
+  },
+}
+
+/** The same, and it leads again before its followers are back: at their offsets are other records then. */
+const leadsWithoutWhatItSent: Scenario = {
+  name: 'leader-comes-back-without-what-it-sent',
+  topic: { minInsyncReplicas: 1 },
+  async play(stage) {
+    const { answered } = await sentAhead(stage)
+    const { leader: a, followers } = stage
+    for (const node of followers) stage.down(node)
+    stage.down(a, 'power')
+    await stage.upAndRunning(a)
+    await stage.until('it leads again', () => stage.view(a)?.leads === true)
+    await stage.written()
+    for (const node of followers) await stage.upAndRunning(node)
+    await stage.until('all are in sync', () => stage.isAtRest())
+    await answered
+  },
+}
+
+/** Records wait behind a slow write, and are taken back as there is no room for another file of the journal. */
+const takenBack: Scenario = {
+  name: 'leader-takes-back-what-waits',
+  async play(stage) {
+    await stage.written()
+    for (let round = 0; round < 6; round++) {
+      const { leader } = stage
+      leader.disk.latencyMs = 50
+      leader.disk.fault = ({ kind }) => (kind === 'durable-open' ? 'ENOSPC' : undefined)
+      const answers = Array.from({ length: 20 }, async (_, i) => {
+        await stage.sleep(5 * i)
+        return stage.produceTogether(1_000)
+      })
+      await Promise.all(answers)
+      leader.disk.fault = () => undefined
+      leader.disk.latencyMs = undefined
+      await stage.written()
+    }
+    await stage.until('all are in sync', () => stage.isAtRest())
+  },
+}
+
 /** A follower that is killed at any operation of its disk while it cuts its log. */
 const diesWhileCutting: Scenario = {
   name: 'follower-dies-while-cutting',
@@ -149,5 +219,8 @@ export const FAILOVERS: readonly Scenario[] = [
   forkByWatermark,
   zigzag,
   diesBeforeEpoch,
+  diesBeforeItsSync,
+  leadsWithoutWhatItSent,
+  takenBack,
   diesWhileCutting,
 ]

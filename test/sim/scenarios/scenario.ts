@@ -148,14 +148,18 @@ export class Stage {
     throw new Error('scene: nothing can be written')
   }
 
-  /** Some records in one batch. */
-  async writtenTogether(count: number): Promise<void> {
+  /** As produce, with some records in one batch. */
+  produceTogether(count: number, acks: Acks = -1): Promise<Outcome['kind']> {
     const front = this.cluster.front
     const topic = front.metadata.image.topics.get(this.#topic.name) ?? this.#topic
     const values = Array.from({ length: count }, (_, i) => `scene.${this.#count}.${i}`)
     this.#count++
-    const kind = await this.workload.send(front, topic, values[0] as string, values, -1, 0)
-    if (kind !== 'written') await this.writtenTogether(count)
+    return this.workload.send(front, topic, values[0] as string, values, acks, 0)
+  }
+
+  /** As produceTogether, until they are acknowledged. */
+  async writtenTogether(count: number): Promise<void> {
+    while ((await this.produceTogether(count)) !== 'written');
   }
 
   /** Reads from the start to where the log ends; gives that, or the code of what is in the way. */
