@@ -6,6 +6,7 @@ import type { Logger } from '../../src/env/logger.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { Transport } from '../../src/env/transport.ts'
 import type { Front } from '../../src/front/front.ts'
+import type { PartitionElections } from '../../src/front/partition-elections.ts'
 import type { TopicAdmin } from '../../src/front/topic-admin.ts'
 import type { MetadataView } from '../../src/metadata/metadata-image.ts'
 import type { MetadataStore } from '../../src/metadata/metadata-store.ts'
@@ -59,6 +60,7 @@ export interface StorageUnderTest {
 export interface FrontUnderTest {
   readonly front: Front
   readonly topics: TopicAdmin
+  readonly elections: PartitionElections
   readonly metadata: MetadataView
   stop(): Promise<void>
 }

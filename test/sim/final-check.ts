@@ -1,10 +1,11 @@
 /** After all faults are over: the cluster comes to rest, takes writes again, and holds what it promised. */
 import type { TopicId } from '../../src/core/ids.ts'
-import { batchLeaderEpoch } from '../../src/core/record-batch.ts'
+import { batchBaseOffset, batchLeaderEpoch } from '../../src/core/record-batch.ts'
 import type { PartitionRecord } from '../../src/metadata/metadata-records.ts'
 import { recordsOf } from '../replication/replica-harness.ts'
 import type { StoredRecord } from '../support/history-checker.ts'
 import type { ReplicaView } from './cluster-code.ts'
+import type { PartitionOracle } from './partition-oracle.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { SimNode } from './sim-node.ts'
 import type { Workload } from './workload.ts'
@@ -141,9 +142,30 @@ export class FinalCheck {
     for (const [name, history] of this.#workload.histories) {
       const anomalies = history.anomalies(final.get(name) ?? [], {
         failedOver: (partition) => invariants.failovers(ids.get(name) as TopicId, partition) > 0,
+        givenUp: ({ partition, offset }, atMs) =>
+          invariants
+            .oracle(ids.get(name) as TopicId, partition)
+            .uncleanElections.some((one) => atMs < one.atMs && offset >= one.startOffset),
         deletedTo: (partition) => invariants.mayStartAt(ids.get(name) as TopicId, partition),
       })
       for (const anomaly of anomalies) invariants.violation(`${name}: ${anomaly}`)
+    }
+  }
+
+  /** The loss by an election is what lies behind the start of its epoch, which is where the log of that leader ended. */
+  #audit(oracle: PartitionOracle, batches: readonly Uint8Array[]): void {
+    for (const batch of batches) {
+      const offset = batchBaseOffset(batch)
+      for (const election of oracle.uncleanElections) {
+        if (batchLeaderEpoch(batch) < election.leaderEpoch) {
+          if (offset < election.endOffset) continue
+          const what = `${offset} is of an earlier epoch than ${election.leaderEpoch}`
+          this.#cluster.invariants.violation(`${oracle.name}: ${what}, and was given up`)
+        } else if (offset < election.durableEnd && !oracle.isGivenUpSince(election, offset)) {
+          const what = `${offset} replaced what the leader of ${election.leaderEpoch} had`
+          this.#cluster.invariants.violation(`${oracle.name}: ${what}`)
+        } else election.startOffset = Math.min(election.startOffset, offset)
+      }
     }
   }
 
@@ -168,6 +190,7 @@ export class FinalCheck {
       if (result?.ok === true) {
         for (const record of recordsOf(result.batches, offset))
           records.push({ partition, ...record })
+        this.#audit(invariants.oracle(topicId, partition), result.batches)
         offset = result.nextOffset
         const last = result.batches.at(-1)
         if (last !== undefined) lastEpoch = batchLeaderEpoch(last)

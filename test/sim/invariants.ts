@@ -14,6 +14,8 @@ interface KnownTopic extends TopicRecord {
   readonly name: TopicName
 }
 
+const NOTHING = { endOffset: 0, durableEnd: 0 }
+
 export class Invariants {
   readonly violations: string[] = []
   /** Nodes whose disk lost something that the cluster may still count on. */
@@ -84,18 +86,20 @@ export class Invariants {
   }
 
   /** A record was acknowledged as durable on all in-sync replicas. */
-  acknowledged(topicId: TopicId, partition: number, offset: number): void {
+  acknowledged(topicId: TopicId, partition: number, offset: number, sentMs: number): void {
     const oracle = this.oracle(topicId, partition)
-    oracle.committedEnd = Math.max(oracle.committedEnd, offset + 1)
+    // The answer may have been on its way while its record was given up.
+    const { atMs = 0 } = oracle.uncleanElections.at(-1) ?? {}
+    if (sentMs >= atMs) oracle.commitTo(offset + 1)
     this.look()
   }
 
   /** A client was told that all below is committed. */
   shown(topicId: TopicId, partition: number, endOffset: number): void {
     this.look()
-    const { committedEnd, name } = this.oracle(topicId, partition)
-    if (endOffset > committedEnd) {
-      this.violation(`${name}: a reader was told of ${endOffset}, committed is ${committedEnd}`)
+    const { shownEnd, name } = this.oracle(topicId, partition)
+    if (endOffset > shownEnd) {
+      this.violation(`${name}: a reader was told of ${endOffset}, committed is ${shownEnd}`)
     }
   }
 
@@ -118,7 +122,10 @@ export class Invariants {
     for (const node of this.#nodes) {
       const life = `${node.name}#${node.lives}`
       for (const view of node.replicas()) {
-        this.oracle(view.topicId, view.partition).look(life, view, nowMs)
+        const { topicId, partition, endOffset, durableEnd } = view
+        this.oracle(topicId, partition).ends.set(node.id, { endOffset, durableEnd })
+        const isInSync = this.record(topicId, partition)?.isr.includes(node.id) === true
+        this.oracle(topicId, partition).look(life, view, isInSync, nowMs)
       }
     }
     for (const node of this.#nodes) {
@@ -166,16 +173,31 @@ export class Invariants {
 
   /** Replicas are on as many racks as there are. */
   #checkRacks(name: string, { replicas }: PartitionRecord): void {
-    const racks = new Map<number, string>()
-    for (const { key, value } of this.#world.store.list(NODES_PREFIX).entries) {
-      const parsed = parseMetadataKey(key)
-      if (parsed?.kind === 'node') racks.set(parsed.nodeId, decodeNode(value).rack)
-    }
+    const racks = this.#racks()
     const reached = new Set(replicas.map((id) => racks.get(id))).size
     const most = Math.min(replicas.length, new Set(racks.values()).size)
     if (reached < most) {
       this.violation(`${name}: replicas ${replicas} are on ${reached} racks of ${racks.size} nodes`)
     }
+  }
+
+  /** Of the nodes that are registered. */
+  #racks(): Map<number, string> {
+    const racks = new Map<number, string>()
+    for (const { key, value } of this.#world.store.list(NODES_PREFIX).entries) {
+      const parsed = parseMetadataKey(key)
+      if (parsed?.kind === 'node') racks.set(parsed.nodeId, decodeNode(value).rack)
+    }
+    return racks
+  }
+
+  #electedUncleanly(topicId: TopicId, partition: number, after: PartitionRecord): void {
+    // The process may have ended, with its registration still there.
+    const oracle = this.oracle(topicId, partition)
+    const { endOffset, durableEnd } = oracle.ends.get(after.leader) ?? NOTHING
+    const atMs = this.#world.clock.monotonicMs()
+    const { leaderEpoch } = after
+    oracle.electedUncleanly({ leaderEpoch, atMs, endOffset, durableEnd, startOffset: endOffset })
   }
 
   #changed(
@@ -190,8 +212,12 @@ export class Invariants {
       this.#failovers.set(id, (this.#failovers.get(id) ?? 0) + 1)
     }
     const minInsyncReplicas = this.#topics.get(topicId)?.config.minInsyncReplicas ?? 1
+    if (after.unclean?.leaderEpoch !== before.unclean?.leaderEpoch) {
+      this.#electedUncleanly(topicId, partition, after)
+    }
     const { lossy } = this
-    for (const rule of brokenRules({ before, after, minInsyncReplicas, author, lossy })) {
+    const live = new Set(this.#racks().keys())
+    for (const rule of brokenRules({ before, after, minInsyncReplicas, author, lossy, live })) {
       const { name } = this.oracle(topicId, partition)
       const what = `${JSON.stringify(before)} -> ${JSON.stringify(after)} by ${author}`
       this.violation(`${name}: ${rule}: ${what}`)

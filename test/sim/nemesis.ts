@@ -8,6 +8,7 @@ import { WALL_ERROR_MS } from './seed-plan.ts'
 import type { SimFront } from './sim-front.ts'
 import type { SimNode } from './sim-node.ts'
 import type { SimWorld } from './sim-world.ts'
+import { UncleanElections } from './unclean-elections.ts'
 
 export interface NemesisDeps {
   readonly world: SimWorld
@@ -33,12 +34,14 @@ export class Nemesis {
   readonly #options: NemesisOptions
   readonly #random: Random
   readonly #repairs = new Set<() => void>()
+  readonly #operator: UncleanElections
   #stopped: boolean = false
 
   constructor(deps: NemesisDeps, options: NemesisOptions) {
     this.#deps = deps
     this.#options = options
     this.#random = deps.world.fork()
+    this.#operator = new UncleanElections(deps)
   }
 
   async run(durationMs: number): Promise<void> {
@@ -212,6 +215,10 @@ export class Nemesis {
       this.decay(decayed ?? this.#node())
       return undefined
     },
+    unclean: () => {
+      void this.#operator.strike(this.#random, () => this.#stopped)
+      return undefined
+    },
     'front-kill': () => {
       this.#pick(this.#deps.fronts).kill()
       return undefined
@@ -290,6 +297,7 @@ export class Nemesis {
    */
   #mayLose(node: SimNode, concerns: (flush: 'commit' | 'os') => boolean): boolean {
     const { invariants } = this.#deps
+    if (this.#operator.isBusy) return false
     const lossy = new Set([...invariants.lossy, ...invariants.decayed, node.id])
     for (const { topic, record } of invariants.partitions()) {
       const { flush, minInsyncReplicas } = topic.config

@@ -14,6 +14,8 @@ import type { ReplicaView } from './cluster-code.ts'
 interface Seen {
   highWatermark: number
   startOffset: number
+  /** The last unclean election of which it has heard. */
+  uncleanEpoch: number
   /** Batches below it were looked at. */
   scannedEnd: number
 }
@@ -22,6 +24,18 @@ interface Committed {
   readonly endOffset: number
   readonly maxTimestampMs: number
   readonly print: string
+}
+
+/** An operator chose a leader that may lack committed records. */
+export interface UncleanElection {
+  readonly leaderEpoch: number
+  readonly atMs: number
+  /** Where the log of the new leader ended. */
+  readonly endOffset: number
+  /** Up to where it certainly keeps its own. */
+  readonly durableEnd: number
+  /** Where its epoch begins, as the audit tells in the end: what was there before is given up. */
+  startOffset: number
 }
 
 /** What a topic need not keep; -1 for no limit. */
@@ -37,6 +51,11 @@ export class PartitionOracle {
   readonly name: string
   /** All below it was committed by some leader, as far as was seen. */
   committedEnd = 0
+  /** The highest that it ever was. */
+  shownEnd = 0
+  readonly uncleanElections: UncleanElection[] = []
+  /** Where the log of each node ended when it was last seen. */
+  readonly ends = new Map<number, { readonly endOffset: number; readonly durableEnd: number }>()
   /** Below it records may be gone: somebody asked for it, or they were too old or too many. */
   mayStartAt = 0
   retention: Retention = { retentionMs: -1, retentionBytes: -1 }
@@ -55,14 +74,24 @@ export class PartitionOracle {
   }
 
   /** `life` names the node and which of its processes it is. */
-  look(life: string, view: ReplicaView, nowMs: number): void {
+  look(life: string, view: ReplicaView, isInSync: boolean, nowMs: number): void {
     if (view.damaged) {
       // Whatever it has next, it has anew.
       this.#seen.delete(life)
       return
     }
     if (view.leads) this.#checkLeader(life, view)
+    const { uncleanEpoch } = this
+    // It has not heard of it yet: nothing that it says of what is committed holds.
+    if (view.leaderEpoch < uncleanEpoch) return
     const seen = this.#seenBy(life, view)
+    if (seen.uncleanEpoch < uncleanEpoch) {
+      // Sooner or later it cuts its log; until then it is like one that has not heard.
+      if (!view.leads && !isInSync) return
+      seen.uncleanEpoch = uncleanEpoch
+      seen.highWatermark = 0
+      seen.startOffset = 0
+    }
     if (view.highWatermark < seen.highWatermark) {
       this.#violation(
         `high watermark of ${life} fell from ${seen.highWatermark} to ${view.highWatermark}`,
@@ -78,7 +107,39 @@ export class PartitionOracle {
       this.#scan(life, view, seen)
     }
     seen.highWatermark = view.highWatermark
-    this.committedEnd = Math.max(this.committedEnd, view.highWatermark)
+    this.commitTo(view.highWatermark)
+  }
+
+  commitTo(offset: number): void {
+    this.committedEnd = Math.max(this.committedEnd, offset)
+    this.shownEnd = Math.max(this.shownEnd, offset)
+  }
+
+  /** What was committed beyond what the leader has is given up. */
+  electedUncleanly(election: UncleanElection): void {
+    this.uncleanElections.push(election)
+    this.committedEnd = Math.min(this.committedEnd, election.durableEnd)
+    for (const [baseOffset, { endOffset }] of this.#committed) {
+      if (endOffset > election.durableEnd) this.#committed.delete(baseOffset)
+    }
+  }
+
+  /** Of the last unclean election, -1 if there was none. */
+  get uncleanEpoch(): number {
+    return this.uncleanElections.at(-1)?.leaderEpoch ?? -1
+  }
+
+  /** Whether a later election gave the offset up again. */
+  isGivenUpSince({ leaderEpoch }: UncleanElection, offset: number): boolean {
+    return this.uncleanElections.some((later) => {
+      return later.leaderEpoch > leaderEpoch && offset >= later.durableEnd
+    })
+  }
+
+  #isGivenUp(epoch: number, baseOffset: number): boolean {
+    return this.uncleanElections.some(({ leaderEpoch, durableEnd }) => {
+      return epoch < leaderEpoch && baseOffset >= durableEnd
+    })
   }
 
   /** Compares what a replica has, from wherever it was read, with what was seen elsewhere. */
@@ -94,7 +155,7 @@ export class PartitionOracle {
         this.#violation(`log matching: ${who} has another batch at ${key} than was seen before`)
       }
       const endOffset = batchLastOffset(batch) + 1
-      if (endOffset > highWatermark) continue
+      if (endOffset > highWatermark || this.#isGivenUp(epoch, baseOffset)) continue
       const maxTimestampMs = batchMaxTimestamp(batch)
       this.#commit(who, baseOffset, { endOffset, maxTimestampMs, print })
     }
@@ -113,7 +174,8 @@ export class PartitionOracle {
   #seenBy(life: string, view: ReplicaView): Seen {
     let seen = this.#seen.get(life)
     if (seen === undefined) {
-      seen = { highWatermark: 0, startOffset: 0, scannedEnd: view.startOffset }
+      const { startOffset } = view
+      seen = { highWatermark: 0, startOffset: 0, uncleanEpoch: -1, scannedEnd: startOffset }
       this.#seen.set(life, seen)
     }
     return seen

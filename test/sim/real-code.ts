@@ -1,5 +1,6 @@
 /** The nodes of Curlew on a simulated world: the same code as in a real cluster, with small files. */
 import { nullMetrics } from '../../src/env/metrics.ts'
+import { PartitionElections } from '../../src/front/partition-elections.ts'
 import { ClusterFront } from '../../src/nodes/cluster-front.ts'
 import { StorageNode } from '../../src/nodes/storage-node.ts'
 import type {
@@ -68,6 +69,11 @@ async function startFront(
   return {
     front: front.front,
     topics: front.topics,
+    elections: new PartitionElections({
+      ...worldOf(world),
+      store: front.store,
+      view: front.metadata,
+    }),
     metadata: front.metadata,
     stop: () => front.stop(),
   }

@@ -71,9 +71,11 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
 /** What clients see is held against what the nodes have. */
 export function watchedBy(invariants: Invariants): WorkloadEvents {
   return {
-    acknowledged: ({ id }, partition, offset) => invariants.acknowledged(id, partition, offset),
+    acknowledged: ({ id }, partition, offset, sentMs) =>
+      invariants.acknowledged(id, partition, offset, sentMs),
     shown: ({ id }, partition, endOffset) => invariants.shown(id, partition, endOffset),
     deleting: ({ id }, partition, before) => invariants.deleting(id, partition, before),
+    mayBeReset: ({ id }, partition) => invariants.oracle(id, partition).uncleanEpoch !== -1,
     mayStartAt: ({ id }, partition) => invariants.mayStartAt(id, partition),
     violation: (text) => invariants.violation(text),
   }

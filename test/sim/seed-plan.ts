@@ -23,10 +23,11 @@ export const FAULTS = [
   'disk-full',
   'empty-disk',
   'decay',
+  'unclean',
   'front-kill',
 ] as const
 /** What ends a process without asking whether another one has what it may lose. */
-const UNCLEAN: readonly FaultName[] = ['orderly', 'disk-error']
+const UNCLEAN: readonly FaultName[] = ['orderly', 'disk-error', 'unclean']
 /** Nodes whose clocks are minutes apart refuse each other, as they should. */
 export const WALL_ERROR_MS = 60_000
 const DAY_MS = 24 * 3_600_000
@@ -95,7 +96,8 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     topics,
     producers,
     readers: 1 + below(2),
-    deleters: random.float() < 0.3 ? 1 : 0,
+    // A leader that may lack records may lack deletions, too.
+    deleters: random.float() < 0.3 && !faults.includes('unclean') ? 1 : 0,
     thinkMs: (2 * producers * durationMs) / requests,
     faults,
     durationMs,

@@ -9,11 +9,27 @@ export interface PartitionChange {
   readonly author: string
   /** Nodes that lost what was on their disk and have not told the cluster yet, or just do. */
   readonly lossy: ReadonlySet<number>
+  /** Nodes that are registered. */
+  readonly live: ReadonlySet<number>
 }
 
 /** In what the change breaks the rules of leaders, in-sync replicas and eligible leaders. */
 export function brokenRules(change: PartitionChange): string[] {
+  const { before, after } = change
+  const isUnclean = after.unclean?.leaderEpoch !== before.unclean?.leaderEpoch
+  if (isUnclean) return [...epochRules(change), ...uncleanRules(change)]
   return [...epochRules(change), ...membershipRules(change), ...eligibleRules(change)]
+}
+
+/** An operator may choose any replica that is up, while nobody is who has everything. */
+function uncleanRules({ before, after, live }: PartitionChange): string[] {
+  const broken: string[] = []
+  const whole = [...before.isr, ...before.elr].filter((id) => live.has(id))
+  if (whole.length > 0) broken.push(`an unclean election although ${whole} are up`)
+  if (!after.replicas.includes(after.leader)) broken.push(`${after.leader} is no replica`)
+  if (after.unclean?.leaderEpoch !== after.leaderEpoch) broken.push('the audit has another epoch')
+  if (after.isr.length !== 1 || after.elr.length > 0) broken.push('others count as whole')
+  return broken
 }
 
 function epochRules({ before, after }: PartitionChange): string[] {

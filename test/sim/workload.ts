@@ -24,11 +24,13 @@ export interface WorkloadOptions {
 
 export interface WorkloadEvents {
   /** A record was acknowledged as durable on all in-sync replicas. */
-  acknowledged(topic: TopicImage, partition: number, offset: number): void
+  acknowledged(topic: TopicImage, partition: number, offset: number, sentMs: number): void
   /** A reader was told that all below is committed. */
   shown(topic: TopicImage, partition: number, endOffset: number): void
   /** It is asked for that records below are deleted. */
   deleting(topic: TopicImage, partition: number, before: number): void
+  /** Whether what a reader was given may be gone. */
+  mayBeReset(topic: TopicImage, partition: number): boolean
   /** Where the log may start, as far as anybody may know. */
   mayStartAt(topic: TopicImage, partition: number): number
   violation(text: string): void
@@ -111,6 +113,7 @@ export class Workload {
     acks: Acks,
     partition = this.#random.uint32() % topic.partitions.length,
   ): Promise<Outcome['kind']> {
+    const sentMs = this.#world.clock.monotonicMs()
     const result = await this.#request(front, topic, values, acks, partition)
     const part = result === undefined || 'kind' in result ? undefined : result.parts[0]
     const history = this.histories.get(topic.name) as History
@@ -120,12 +123,13 @@ export class Workload {
       if (part?.result.ok === true && acks !== 0) {
         const offset = part.firstOffset + i
         outcome = { kind: 'written', partition: part.partition, offset }
-        if (acks === -1) this.#events.acknowledged(topic, part.partition, offset)
+        if (acks === -1) this.#events.acknowledged(topic, part.partition, offset, sentMs)
       } else if (part?.result.ok === false && part.result.committed === 'no') {
         outcome = { kind: 'refused' }
       }
       kind = outcome.kind
-      history.wrote(writer, value, outcome, acks === -1 ? 'for-good' : 'until-failover')
+      const promised = acks === -1 ? 'for-good' : 'until-failover'
+      history.wrote(writer, value, outcome, promised, sentMs)
     })
     const code = part?.result.ok === false ? part.result.code : ''
     const where = part === undefined ? '' : `${part.partition}@${part.firstOffset}`
@@ -234,6 +238,11 @@ export class Workload {
       const mayExpire = earliest <= this.#events.mayStartAt(topic, partition)
       if (result.code === 'cursor-expired' && mayExpire) {
         positions.set(partition, { offset: earliest, lastEpoch: -1 })
+      } else if (
+        result.code === 'offset-out-of-range' &&
+        this.#events.mayBeReset(topic, partition)
+      ) {
+        positions.set(partition, { offset: Number(result.members?.['tail']), lastEpoch: -1 })
       } else if (result.code === 'offset-out-of-range' || result.code === 'cursor-expired') {
         this.#events.violation(
           `reader of ${name}/${partition} at ${offset} was told ${result.code}: ${result.detail}`,
@@ -243,7 +252,8 @@ export class Workload {
     }
     const history = this.histories.get(name) as History
     const records = recordsOf(result.batches, offset)
-    for (const record of records) history.read({ partition, ...record })
+    const atMs = this.#world.clock.monotonicMs()
+    for (const record of records) history.read({ partition, ...record }, atMs)
     if (records.some((record, i) => record.offset !== offset + i)) {
       const offsets = records.map((record) => record.offset)
       this.#events.violation(`reader of ${name}/${partition} at ${offset} was given ${offsets}`)

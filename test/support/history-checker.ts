@@ -19,6 +19,7 @@ export interface Write {
   readonly value: string
   readonly outcome: Outcome
   readonly promised: Promised
+  readonly sentMs: number
 }
 
 export interface Judgement {
@@ -26,6 +27,13 @@ export interface Judgement {
   readonly failedOver?: (partition: number) => boolean
   /** Up to where records may have been deleted on purpose: below it nothing is missed. */
   readonly deletedTo?: (partition: number) => number
+  /** Whether what was at the place at that time was given up on purpose since. */
+  readonly givenUp?: (place: Place, atMs: number) => boolean
+}
+
+export interface Place {
+  readonly partition: number
+  readonly offset: number
 }
 
 export interface StoredRecord {
@@ -36,15 +44,21 @@ export interface StoredRecord {
 
 export class History {
   readonly #writes: Write[] = []
-  readonly #reads: StoredRecord[] = []
+  readonly #reads: { readonly record: StoredRecord; readonly atMs: number }[] = []
 
-  wrote(writer: string, value: string, outcome: Outcome, promised: Promised = 'for-good'): void {
-    this.#writes.push({ writer, value, outcome, promised })
+  wrote(
+    writer: string,
+    value: string,
+    outcome: Outcome,
+    promised: Promised = 'for-good',
+    sentMs = 0,
+  ): void {
+    this.#writes.push({ writer, value, outcome, promised, sentMs })
   }
 
   /** A record that a reader was given while the writers were at work. */
-  read(record: StoredRecord): void {
-    this.#reads.push(record)
+  read(record: StoredRecord, atMs = 0): void {
+    this.#reads.push({ record, atMs })
   }
 
   count(kind: Outcome['kind']): number {
@@ -53,10 +67,12 @@ export class History {
 
   /** Every way in which the final content of the log contradicts the history; empty when it does not. */
   anomalies(final: readonly StoredRecord[], judgement: Judgement = {}): string[] {
-    const { failedOver, deletedTo = () => 0 } = judgement
-    const isKept = ({ partition, offset }: { partition: number; offset: number }) =>
-      offset >= deletedTo(partition)
-    const binding = this.#writes.map((write) => bindingOf(write, failedOver))
+    const { deletedTo = () => 0, givenUp = () => false } = judgement
+    const isKept = ({ partition, offset }: Place) => offset >= deletedTo(partition)
+    const binding = this.#writes.map((write) => bindingOf(write, judgement))
+    const reads = this.#reads.flatMap(({ record, atMs }) =>
+      isKept(record) && !givenUp(record, atMs) ? [record] : [],
+    )
     const places = new Map(final.map((record) => [place(record), record.value]))
     return [
       ...duplicates(final),
@@ -64,26 +80,26 @@ export class History {
       ...binding.flatMap((write) => judgeWrite(write, places, isKept)),
       ...inventions(binding, final),
       ...disorder(binding),
-      ...this.#reads.filter(isKept).flatMap((read) => judgeRead(read, places)),
+      ...reads.flatMap((read) => judgeRead(read, places)),
     ]
   }
 }
 
-/** An acknowledgement that has ended by a failover says as little as none. */
-function bindingOf(write: Write, failedOver: Judgement['failedOver']): Write {
-  const { outcome, promised } = write
-  if (outcome.kind !== 'written' || promised === 'for-good') return write
-  const holds = failedOver === undefined || !failedOver(outcome.partition)
+/** An acknowledgement that has ended by a failover, or was given up, says as little as none. */
+function bindingOf(write: Write, { failedOver, givenUp }: Judgement): Write {
+  const { outcome, promised, sentMs } = write
+  if (outcome.kind !== 'written') return write
+  const isOver = promised === 'until-failover' && failedOver?.(outcome.partition) === true
+  const holds = !isOver && givenUp?.(outcome, sentMs) !== true
   return holds ? write : { ...write, outcome: { kind: 'unknown' } }
 }
 
-const place = ({ partition, offset }: { partition: number; offset: number }): string =>
-  `${partition}@${offset}`
+const place = ({ partition, offset }: Place): string => `${partition}@${offset}`
 
 function judgeWrite(
   { value, outcome }: Write,
   places: Map<string, string>,
-  isKept: (at: { partition: number; offset: number }) => boolean,
+  isKept: (at: Place) => boolean,
 ): string[] {
   if (outcome.kind !== 'written') return []
   const found = places.get(place(outcome))

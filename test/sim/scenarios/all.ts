@@ -6,6 +6,7 @@ import { HANDOVERS } from './handovers.ts'
 import { MEMBERSHIPS } from './membership.ts'
 import { NEAR_READS } from './near-reads.ts'
 import type { Scenario } from './scenario.ts'
+import { UNCLEAN } from './unclean.ts'
 import { ZOMBIES } from './zombies.ts'
 
 export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map(
@@ -17,5 +18,6 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map(
     ...ZOMBIES,
     ...DELETIONS,
     ...DAMAGES,
+    ...UNCLEAN,
   ].map((scenario) => [scenario.name, scenario]),
 )

@@ -1,5 +1,6 @@
 /** A scene with a name: a cluster that is brought, step by step, into a state that once lost records. */
 import type { TopicSpec } from '../../../src/core/topic.ts'
+import { ServiceError } from '../../../src/lib/service-error.ts'
 import type { TopicImage } from '../../../src/metadata/metadata-image.ts'
 import type { PartitionRecord } from '../../../src/metadata/metadata-records.ts'
 import type { Acks } from '../../../src/wire/internal.ts'
@@ -160,6 +161,17 @@ export class Stage {
   /** As produceTogether, until they are acknowledged. */
   async writtenTogether(count: number): Promise<void> {
     while ((await this.produceTogether(count)) !== 'written');
+  }
+
+  /** As an operator: the node shall lead whatever it lacks. Gives `done`, or the code of the refusal. */
+  async chooseLeader(node: SimNode): Promise<string> {
+    const { elections, metadata } = this.cluster.front
+    const topic = metadata.image.topics.get(this.#topic.name) ?? this.#topic
+    const place = { topic, partition: 0, requestId: 'operator' }
+    return await elections.electUnclean(place, node.id, NEVER).then(
+      () => 'done',
+      (error: unknown) => (error instanceof ServiceError ? error.code : String(error)),
+    )
   }
 
   /** Reads from the start to where the log ends; gives that, or the code of what is in the way. */

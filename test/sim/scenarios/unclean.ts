@@ -1,0 +1,34 @@
+/** An operator gives records up: the loss is what the chosen leader lacked, and nothing else. */
+import type { SimNode } from '../sim-node.ts'
+import type { Scenario } from './scenario.ts'
+
+const chosenByOperator: Scenario = {
+  name: 'operator-chooses-a-replica-that-lacks-records',
+  load: { readers: 2 },
+  async play(stage) {
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 4; i++) await stage.written()
+      await stage.until('all are in sync', () => stage.isAtRest())
+      const [b, c] = stage.followers as [SimNode, SimNode]
+      const a = stage.leader
+      stage.down(c)
+      await stage.until('one is out', () => !stage.record.isr.includes(c.id))
+      const kept = stage.view(a)?.highWatermark ?? 0
+      for (let i = 0; i < 5; i++) await stage.written()
+      stage.check((await stage.chooseLeader(c)).startsWith('election-refused'), 'others are whole')
+      stage.down(b)
+      stage.down(a)
+      await stage.upAndRunning(c)
+      await stage.until('nobody leads', () => stage.record.leader === -1)
+      stage.check((await stage.chooseLeader(c)) === 'done', 'the operator may choose')
+      await stage.until('it leads', () => stage.view(c)?.leads === true)
+      stage.check(stage.view(c)?.endOffset === kept, 'with what it has')
+      stage.check(stage.record.unclean?.leaderEpoch === stage.record.leaderEpoch, 'it is noted')
+      await stage.upAndRunning(a)
+      for (let i = 0; i < 3 - round; i++) await stage.written()
+      await stage.upAndRunning(b)
+    }
+  },
+}
+
+export const UNCLEAN: readonly Scenario[] = [chosenByOperator]
