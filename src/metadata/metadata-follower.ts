@@ -14,6 +14,7 @@ import { ImageBuilder } from './image-builder.ts'
 import type { StoreList } from './known-keys.ts'
 import { KnownKeys } from './known-keys.ts'
 import type { AwaitableMetadataView, MetadataImage, TopicImage } from './metadata-image.ts'
+import { CLUSTER_KEY } from './metadata-keys.ts'
 import type { Change, MetadataStore } from './metadata-store.ts'
 import { CompactedError } from './metadata-store.ts'
 
@@ -36,6 +37,8 @@ export interface MetadataFollowerOptions {
    * and a half of it. Infinite for a store that cannot lose any.
    */
   readonly relistMs: number
+  /** Pause between two looks at how far the store is, which cost little. */
+  readonly probeMs: number
   /** How long a change may be under way before it counts as lost. */
   readonly settleMs: number
   /**
@@ -49,6 +52,7 @@ const DEFAULTS: MetadataFollowerOptions = {
   maxWaiters: 10_000,
   retryMs: 1_000,
   relistMs: 60_000,
+  probeMs: 5_000,
   settleMs: 2_000,
   hasLinearizableLists: true,
 }
@@ -79,7 +83,7 @@ export class MetadataFollower implements AwaitableMetadataView {
   async start(): Promise<MetadataImage> {
     assert(this.#running === undefined, 'the follower is started once')
     this.#adopt(await this.#list())
-    this.#running = Promise.all([this.#follow(), this.#relistRegularly()])
+    this.#running = Promise.all([this.#follow(), this.#relistRegularly(), this.#probeRegularly()])
     return this.image
   }
 
@@ -163,6 +167,23 @@ export class MetadataFollower implements AwaitableMetadataView {
         if (!signal.aborted) await this.#heal(signal)
       } catch (error) {
         if (!signal.aborted) logger.warn({ why: whyOf(error) }, 'the metadata could not be listed')
+      }
+    }
+  }
+
+  /** A store that fell back is behind what was seen until it has made up for it: that is to be noticed soon. */
+  async #probeRegularly(): Promise<void> {
+    const { clock, random, store } = this.#deps
+    const { signal } = this.#stop
+    const { relistMs, probeMs, hasLinearizableLists } = this.#options
+    while (hasLinearizableLists && Number.isFinite(relistMs) && !signal.aborted) {
+      await clock.sleep(probeMs * (0.5 + random.float()), signal).catch(() => undefined)
+      if (signal.aborted) return
+      const seen = this.image.version
+      // One that does not answer is known by other signs.
+      const list = await store.list(CLUSTER_KEY).catch(() => undefined)
+      if (list !== undefined && list.revision < seen && !signal.aborted) {
+        this.#endFollowing(list.revision)
       }
     }
   }

@@ -18,6 +18,7 @@ const FELL_BACK = 'the metadata store fell back; the last image is kept'
 const EXPECTED = 'partitions of a topic are not in the metadata'
 const RELIST_MS = 60_000
 /** The pause is half to one and a half of the setting, and then the change may still be under way. */
+const PROBED_WITHIN_MS = 7_500
 const HEALED_WITHIN_MS = RELIST_MS * 1.5 + 2_000
 
 /** Lists what was written; its watch brings only what a test delivers. */
@@ -56,9 +57,10 @@ class ForgetfulStore {
     this.#wake?.()
   }
 
-  async list() {
-    this.lists++
-    return { entries: [...this.#entries.values()], revision: this.revision }
+  async list(prefix: string) {
+    if (prefix === '/') this.lists++
+    const entries = [...this.#entries.values()].filter(({ key }) => key.startsWith(prefix))
+    return { entries, revision: this.revision }
   }
 
   async *watch(_: string, fromRevision: number, signal: AbortSignal): AsyncGenerator<Change> {
@@ -179,6 +181,18 @@ describe('MetadataFollower and its store', () => {
     expect(images).toEqual([])
     expect(follower.image).toBe(image)
     expect(messages.filter((message) => message === FELL_BACK)).toHaveLength(1)
+  })
+
+  test('a store at an older revision is noticed within seconds, without a list of all', async () => {
+    const { store, clock, messages } = await follow()
+    await clock.runFor(20_000)
+    const { lists } = store
+    expect(follower.staleReason).toBeUndefined()
+    store.revision = 2
+    await clock.runFor(PROBED_WITHIN_MS)
+    expect(follower.staleReason).toContain('fell back (it is at revision 2')
+    expect(messages).toEqual([FELL_BACK])
+    expect(store.lists).toBe(lists)
   })
 
   test('a store that caught up after it fell back is known by its keys', async () => {
