@@ -15,7 +15,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{lib,core,env,wire,storage,metadata,replication,internal,front,http,config,cli,nodes}/**/*.test.ts',
+            'test/{lib,core,env,wire,storage,metadata,replication,internal,coordinator,front,http,config,cli,nodes}/**/*.test.ts',
             'test/*.test.ts',
           ],
           pool: 'threads',

@@ -51,7 +51,7 @@ export interface MemberView {
   readonly assigned: readonly AssignedPartition[]
   /**
    * To be given up: no longer delivered; may be committed until the member says, by `owned` of a
-   * heartbeat, that it has stopped. Whoever has not within `rebalanceTimeoutMs` is put out of the group.
+   * heartbeat, that it has stopped. Whoever has not within `rebalanceTimeoutMs` is fenced.
    */
   readonly revoking: readonly AssignedPartition[]
   /** The front finds where they start, says so by `startAt`, and looks again. */
@@ -105,6 +105,8 @@ export interface ReleasePartitions extends MemberAt {
 }
 
 export interface LeaveGroup extends MemberPlace {
+  /** Given, a leave that comes late does not put out the member that has joined again meanwhile. */
+  readonly memberEpoch?: number
   /** A static member that comes back soon: its partitions are kept until its session ends. */
   readonly keepInstance?: boolean
 }
