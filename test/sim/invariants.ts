@@ -1,6 +1,6 @@
 /** What must hold of a cluster at every moment, looked at while it runs. */
 import type { TopicId, TopicName } from '../../src/core/ids.ts'
-import { NODES_PREFIX, parseMetadataKey } from '../../src/metadata/metadata-keys.ts'
+import { CONTROLLER_KEY, NODES_PREFIX, parseMetadataKey } from '../../src/metadata/metadata-keys.ts'
 import type { PartitionRecord, TopicRecord } from '../../src/metadata/metadata-records.ts'
 import { decodeNode, decodePartition, decodeTopic } from '../../src/metadata/metadata-records.ts'
 import type { ReplicaView } from './cluster-code.ts'
@@ -109,6 +109,13 @@ export class Invariants {
     oracle.mayStartAt = Math.max(oracle.mayStartAt, before)
   }
 
+  /** It was promised that the records below are gone. */
+  deleted(topicId: TopicId, partition: number, before: number): void {
+    const oracle = this.oracle(topicId, partition)
+    oracle.deletedTo = Math.max(oracle.deletedTo, before)
+    this.look()
+  }
+
   /** Below it records may be gone. */
   mayStartAt(topicId: TopicId, partition: number): number {
     this.look()
@@ -123,9 +130,11 @@ export class Invariants {
       const life = `${node.name}#${node.lives}`
       for (const view of node.replicas()) {
         const { topicId, partition, endOffset, durableEnd } = view
-        this.oracle(topicId, partition).ends.set(node.id, { endOffset, durableEnd })
+        const oracle = this.oracle(topicId, partition)
+        oracle.ends.set(node.id, { endOffset, durableEnd })
         const isInSync = this.record(topicId, partition)?.isr.includes(node.id) === true
-        this.oracle(topicId, partition).look(life, view, isInSync, nowMs)
+        if (isInSync) oracle.forks.delete(node.id)
+        oracle.look(life, view, isInSync, nowMs)
       }
     }
     for (const node of this.#nodes) {
@@ -133,12 +142,15 @@ export class Invariants {
     }
   }
 
-  /** Everything that may lead holds all that is committed. */
+  /** Everything that may lead holds all that is committed, and nothing that was deleted. */
   #checkHolds(node: SimNode, view: ReplicaView): void {
     const record = this.record(view.topicId, view.partition)
     if (record === undefined || view.damaged) return
     if (!record.isr.includes(node.id) && !record.elr.includes(node.id)) return
-    const { committedEnd, name } = this.oracle(view.topicId, view.partition)
+    const { committedEnd, deletedTo, name } = this.oracle(view.topicId, view.partition)
+    if (view.startOffset < deletedTo) {
+      this.violation(`${name}: ${node.name} may lead, but has what was deleted up to ${deletedTo}`)
+    }
     if (view.durableEnd < committedEnd) {
       this.violation(
         `${name}: ${node.name} may lead, but is durable to ${view.durableEnd} of ${committedEnd} committed`,
@@ -197,7 +209,8 @@ export class Invariants {
     const { endOffset, durableEnd } = oracle.ends.get(after.leader) ?? NOTHING
     const atMs = this.#world.clock.monotonicMs()
     const { leaderEpoch } = after
-    oracle.electedUncleanly({ leaderEpoch, atMs, endOffset, durableEnd, startOffset: endOffset })
+    const election = { leaderEpoch, atMs, endOffset, durableEnd, startOffset: endOffset }
+    oracle.electedUncleanly(after.leader, after.replicas, election)
   }
 
   #changed(
@@ -217,7 +230,10 @@ export class Invariants {
     }
     const { lossy } = this
     const live = new Set(this.#racks().keys())
-    for (const rule of brokenRules({ before, after, minInsyncReplicas, author, lossy, live })) {
+    const { nodeId } = JSON.parse(this.#world.store.get(CONTROLLER_KEY)?.value ?? '{}')
+    const controller = `n${nodeId}`
+    const change = { before, after, minInsyncReplicas, author, controller, lossy, live }
+    for (const rule of brokenRules(change)) {
       const { name } = this.oracle(topicId, partition)
       const what = `${JSON.stringify(before)} -> ${JSON.stringify(after)} by ${author}`
       this.violation(`${name}: ${rule}: ${what}`)

@@ -56,6 +56,10 @@ export class PartitionOracle {
   readonly uncleanElections: UncleanElection[] = []
   /** Where the log of each node ended when it was last seen. */
   readonly ends = new Map<number, { readonly endOffset: number; readonly durableEnd: number }>()
+  /** From where on a node may have what was given up, until it is in sync again. */
+  readonly forks = new Map<number, number>()
+  /** Below it records are deleted for good: it was promised. */
+  deletedTo = 0
   /** Below it records may be gone: somebody asked for it, or they were too old or too many. */
   mayStartAt = 0
   retention: Retention = { retentionMs: -1, retentionBytes: -1 }
@@ -116,12 +120,19 @@ export class PartitionOracle {
   }
 
   /** What was committed beyond what the leader has is given up. */
-  electedUncleanly(election: UncleanElection): void {
+  electedUncleanly(leader: number, replicas: readonly number[], election: UncleanElection): void {
+    const fork = this.forks.get(leader) ?? Number.POSITIVE_INFINITY
+    const keptEnd = Math.min(election.durableEnd, fork)
+    election.startOffset = Math.min(election.startOffset, fork)
     this.uncleanElections.push(election)
-    this.committedEnd = Math.min(this.committedEnd, election.durableEnd)
+    this.committedEnd = Math.min(this.committedEnd, keptEnd)
     for (const [baseOffset, { endOffset }] of this.#committed) {
-      if (endOffset > election.durableEnd) this.#committed.delete(baseOffset)
+      if (endOffset > keptEnd) this.#committed.delete(baseOffset)
     }
+    for (const id of replicas) {
+      this.forks.set(id, Math.min(this.forks.get(id) ?? fork, fork, election.endOffset))
+    }
+    this.forks.delete(leader)
   }
 
   /** Of the last unclean election, -1 if there was none. */

@@ -75,6 +75,7 @@ export function watchedBy(invariants: Invariants): WorkloadEvents {
       invariants.acknowledged(id, partition, offset, sentMs),
     shown: ({ id }, partition, endOffset) => invariants.shown(id, partition, endOffset),
     deleting: ({ id }, partition, before) => invariants.deleting(id, partition, before),
+    deleted: ({ id }, partition, before) => invariants.deleted(id, partition, before),
     mayBeReset: ({ id }, partition) => invariants.oracle(id, partition).uncleanEpoch !== -1,
     mayStartAt: ({ id }, partition) => invariants.mayStartAt(id, partition),
     violation: (text) => invariants.violation(text),

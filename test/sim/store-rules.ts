@@ -7,6 +7,8 @@ export interface PartitionChange {
   readonly minInsyncReplicas: number
   /** Who wrote it. */
   readonly author: string
+  /** Who holds the office at that moment. */
+  readonly controller: string
   /** Nodes that lost what was on their disk and have not told the cluster yet, or just do. */
   readonly lossy: ReadonlySet<number>
   /** Nodes that are registered. */
@@ -18,7 +20,19 @@ export function brokenRules(change: PartitionChange): string[] {
   const { before, after } = change
   const isUnclean = after.unclean?.leaderEpoch !== before.unclean?.leaderEpoch
   if (isUnclean) return [...epochRules(change), ...uncleanRules(change)]
-  return [...epochRules(change), ...membershipRules(change), ...eligibleRules(change)]
+  return [
+    ...epochRules(change),
+    ...officeRules(change),
+    ...membershipRules(change),
+    ...eligibleRules(change),
+  ]
+}
+
+/** Who leads is decided by the controller, or by a leader that gives it up; by nobody who was replaced. */
+function officeRules({ before, after, author, controller }: PartitionChange): string[] {
+  if (after.leader === before.leader || !/^n\d+$/.test(author)) return []
+  const mayDecide = author === controller || author === `n${before.leader}`
+  return mayDecide ? [] : [`${author} elects, and ${controller} is the controller`]
 }
 
 /** An operator may choose any replica that is up, while nobody is who has everything. */

@@ -29,6 +29,7 @@ export interface WorkloadEvents {
   shown(topic: TopicImage, partition: number, endOffset: number): void
   /** It is asked for that records below are deleted. */
   deleting(topic: TopicImage, partition: number, before: number): void
+  deleted(topic: TopicImage, partition: number, before: number): void
   /** Whether what a reader was given may be gone. */
   mayBeReset(topic: TopicImage, partition: number): boolean
   /** Where the log may start, as far as anybody may know. */
@@ -221,6 +222,7 @@ export class Workload {
     const result = await this.#within(storage.deleteRecords(topic.id, partition, before))
     if (result !== undefined) {
       this.deletions.set(key, Math.max(this.deletions.get(key) ?? 0, before))
+      this.#events.deleted(topic, partition, before)
     }
     this.#world.trace.add('delete', `${key} to ${before}: ${result?.logStartOffset ?? 'unknown'}`)
   }

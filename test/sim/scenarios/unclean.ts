@@ -31,4 +31,30 @@ const chosenByOperator: Scenario = {
   },
 }
 
-export const UNCLEAN: readonly Scenario[] = [chosenByOperator]
+/** A fork that is shorter than what the leader has of an earlier epoch: only the own epochs say where it begins. */
+const shortFork: Scenario = {
+  name: 'fork-shorter-than-an-earlier-epoch',
+  topic: { replicationFactor: 2, minInsyncReplicas: 1 },
+  async play(stage) {
+    await stage.written()
+    await stage.until('both are in sync', () => stage.isAtRest())
+    const [a, b] = [stage.leader, stage.followers[0] as SimNode]
+    const alone = async (node: SimNode, other: SimNode, records: number) => {
+      stage.down(other)
+      await stage.upAndRunning(node)
+      await stage.until('nobody leads, or it does', () =>
+        [-1, node.id].includes(stage.record.leader),
+      )
+      if (stage.record.leader === -1) await stage.chooseLeader(node)
+      await stage.until('it leads', () => stage.view(node)?.leads === true)
+      for (let i = 0; i < records; i++) await stage.written()
+    }
+    await alone(b, a, 7)
+    await alone(a, b, 1)
+    await alone(b, a, 1)
+    await stage.upAndRunning(a)
+    await stage.until('both are in sync', () => stage.isAtRest())
+  },
+}
+
+export const UNCLEAN: readonly Scenario[] = [chosenByOperator, shortFork]
