@@ -58,11 +58,9 @@ export class LogCompactor {
 
   start(): void {
     this.#timer = this.#deps.clock.timer(this.#options.intervalMs, () => {
-      this.#running = this.run()
-        .catch((error: unknown) => this.#deps.logger.warn({ err: error }, 'compaction failed'))
-        .then(() => {
-          if (!this.#stopping.signal.aborted) this.start()
-        })
+      void this.run().then(() => {
+        if (!this.#stopping.signal.aborted) this.start()
+      })
     })
   }
 
@@ -83,8 +81,15 @@ export class LogCompactor {
     return this.#lastPassMs.get(log)
   }
 
-  /** Compacts each log that is due, once. */
-  async run(): Promise<void> {
+  /** Compacts each log that is due, once; after what runs. */
+  run(): Promise<void> {
+    this.#running = this.#running
+      .then(() => this.#run())
+      .catch((error: unknown) => this.#deps.logger.warn({ err: error }, 'compaction failed'))
+    return this.#running
+  }
+
+  async #run(): Promise<void> {
     const due: { log: PartitionLog; dirtyRatio: number }[] = []
     for (const log of this.#options.logs()) {
       const plan = this.#plan(log)

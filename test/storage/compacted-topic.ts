@@ -80,12 +80,21 @@ export class CompactedTopic {
     return log
   }
 
+  /** Lets time pass until the promise settles, or the machine stops. */
+  async run<T>(promise: Promise<T>): Promise<T> {
+    const { clock, fileSystem } = this.harness
+    const stopped = fileSystem.ended.then(() => {
+      throw new Error('the machine has stopped')
+    })
+    return await clock.run(Promise.race([promise, stopped]))
+  }
+
   /** Appends one batch; resolves to its base offset. */
   async append(...entries: readonly Entry[]): Promise<number> {
     const batch = keyedBatch(entries, this.harness.clock.nowMs())
     const request = { topicId: this.id, partition: 0, acks: -1 as const, batch }
     const [answer] = this.manager.append([request], NEVER)
-    const result = await this.harness.clock.run(answer as NonNullable<typeof answer>)
+    const result = await this.run(answer as NonNullable<typeof answer>)
     if (!result.ok) throw new Error(`${result.code}: ${result.detail}`)
     return result.baseOffset
   }
@@ -93,12 +102,12 @@ export class CompactedTopic {
   /** Closes the active segment, and has a checkpoint know of it. */
   async close(): Promise<void> {
     this.manager.storage.appender.roll(this.log)
-    await this.harness.clock.run(this.manager.storage.checkpoints.run(false))
+    await this.run(this.manager.storage.checkpoints.run(false))
   }
 
   /** One pass over all logs that are due. */
   async compact(): Promise<void> {
-    await this.harness.clock.run(this.manager.storage.compactor.run())
+    await this.run(this.manager.storage.compactor.run())
   }
 
   /** All that a reader gets from the offset on. */

@@ -103,6 +103,22 @@ test('a cut explains what was behind it, and what comes then follows it', async 
   expect(await gap.read()).toEqual(['0/0', '1/0', '2/1'])
 })
 
+test('a segment that begins where one was cut away is written to a file of its own', async () => {
+  const roll: Frame = [FRAME.roll, 1, encodeOffset(2)]
+  const frames = [create, records(0, 2), roll, records(2, 1), truncate(2)]
+  const { harness, manager, log } = await recovered(frames)
+  if (log === undefined) throw new Error('there is no log')
+  manager.appender.roll(log)
+  const [, , batch] = records(2, 1, 1)
+  manager.appender.append(log, batch)
+  await harness.clock.run(manager.close())
+  const deps = { ...harness, fileSystem: harness.fileSystem }
+  const again = await LogManager.open(deps, OPTIONS, (error) => harness.fatal.push(error))
+  const found = again.find(TOPIC_ID, 0)
+  expect(found?.damage).toBeUndefined()
+  expect(found?.endOffset).toBe(3)
+})
+
 test('epochs come back with and without records', async () => {
   const frames = [create, epochStart(2, 0), records(0, 2, 2), epochStart(7, 2)]
   const { log } = await recovered(frames)
