@@ -19,6 +19,7 @@ import type {
   PartitionOffsets,
   PartitionPlace,
   Refusal,
+  ReplicaLog,
   StorageService,
 } from '../wire/internal.ts'
 import { AppendLink } from './append-link.ts'
@@ -129,6 +130,17 @@ export class ClusterStorage implements StorageService {
     return this.#ask(topicId, partition, (client, options) =>
       client.deleteRecords(topicId, partition, before, options),
     )
+  }
+
+  /** What the node holds of each place; undefined for what it does not, or if it does not say. */
+  async replicaLogs(
+    nodeId: number,
+    places: readonly PartitionPlace[],
+  ): Promise<(ReplicaLog | undefined)[]> {
+    const client = this.#nodes.nodeOf(nodeId)
+    const deadlineMs = this.#deps.clock.monotonicMs() + DESCRIBE_MS
+    const options = { deadlineMs, signal: this.#stop.signal }
+    return (await client?.replicaLogs(places, options).catch(() => undefined)) ?? []
   }
 
   /** Asks the leader to make the preferred one the leader; false if it cannot, or cannot be asked. */

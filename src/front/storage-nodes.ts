@@ -49,6 +49,11 @@ export class StorageNodes {
     return client && { client, leaderEpoch: state.leaderEpoch }
   }
 
+  /** Undefined while the node is not up. */
+  nodeOf(nodeId: number): StorageClient | undefined {
+    return this.#node(nodeId)
+  }
+
   /**
    * A follower in the rack of this front that is in sync, while the leader is not there itself. One
    * that is not in sync may be behind for ever (KAFKA-14372).

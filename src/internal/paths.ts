@@ -6,6 +6,7 @@ export const PATHS = {
   offsets: '/i/v1/offsets',
   offsetsOf: '/i/v1/offsets-of',
   resolveOffset: '/i/v1/resolve-offset',
+  replicaLogs: '/i/v1/replica-logs',
   handBack: '/i/v1/hand-back',
   deleteRecords: '/i/v1/delete-records',
   metadata: '/i/v1/metadata',

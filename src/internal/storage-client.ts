@@ -12,6 +12,7 @@ import type {
   PartitionOffsets,
   PartitionPlace,
   Refusal,
+  ReplicaLog,
 } from '../wire/internal.ts'
 import { MalformedMessage } from '../wire/message.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
@@ -22,6 +23,7 @@ import {
   decodeMoved,
   decodeOffsets,
   decodeOffsetsOf,
+  decodeReplicaLogs,
   decodeResolvedOffset,
   encodeControl,
 } from '../wire/storage-control.ts'
@@ -101,6 +103,16 @@ export class StorageClient {
   ): Promise<ResolvedOffset> {
     const call = { topicId, partition, at }
     return this.#control(PATHS.resolveOffset, call, options, decodeResolvedOffset)
+  }
+
+  /** One for each, in order; undefined for those that the node does not hold. */
+  replicaLogs(
+    places: readonly PartitionPlace[],
+    options: WaitOptions,
+  ): Promise<(ReplicaLog | undefined)[]> {
+    return this.#control(PATHS.replicaLogs, { places }, options, (body) =>
+      decodeReplicaLogs(body, places.length),
+    )
   }
 
   /** Asks the leader to make the preferred one the leader; whether it did. */

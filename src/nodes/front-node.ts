@@ -1,5 +1,6 @@
 /** A front of a cluster with its public HTTP. */
 import type { FrontConfig } from '../config.ts'
+import { OfflinePartitions } from '../front/offline-partitions.ts'
 import { PartitionElections } from '../front/partition-elections.ts'
 import type { App } from '../http/app.ts'
 import { buildPublicApp } from '../http/public/public-app.ts'
@@ -50,6 +51,10 @@ export class FrontNode {
             store,
             view: metadata,
             handBack: (topicId, partition) => storage.handBack(topicId, partition),
+          }),
+          offline: new OfflinePartitions({
+            metadata,
+            replicaLogs: (node, places) => storage.replicaLogs(node, places),
           }),
           storage,
           metadata,

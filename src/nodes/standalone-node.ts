@@ -9,6 +9,7 @@ import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { Front } from '../front/front.ts'
+import { OfflinePartitions } from '../front/offline-partitions.ts'
 import { PartitionElections } from '../front/partition-elections.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
 import type { App } from '../http/app.ts'
@@ -102,6 +103,10 @@ async function start(
       front,
       topics,
       elections: new PartitionElections({ ...deps, store, view: metadata }),
+      offline: new OfflinePartitions({
+        metadata,
+        replicaLogs: async (_node, places) => storage.replicaLogs(places),
+      }),
       storage,
       metadata,
       controller: () => NODE_ID,

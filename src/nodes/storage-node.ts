@@ -15,7 +15,7 @@ import type { Transport } from '../env/transport.ts'
 import type { InternalIdentity } from '../internal/identity.ts'
 import { InternalClient } from '../internal/internal-client.ts'
 import { InternalService } from '../internal/internal-service.ts'
-import { registerLeaderEndpoint } from '../internal/leader-endpoint.ts'
+import { registerOperatorEndpoints } from '../internal/operator-endpoints.ts'
 import { registerReplicaEndpoint } from '../internal/replica-endpoint.ts'
 import { RequestSignature } from '../internal/request-signature.ts'
 import { StorageClient } from '../internal/storage-client.ts'
@@ -183,7 +183,7 @@ export class StorageNode {
     this.#measure()
     registerStorageEndpoints(this.#service, manager, clock)
     registerReplicaEndpoint(this.#service, (request, stop) => manager.replicaFetch(request, stop))
-    registerLeaderEndpoint(this.#service, (place) => manager.handBack(place))
+    registerOperatorEndpoints(this.#service, manager)
     registerMetadataEndpoints(this.#service, this.#feed, deps.store)
     const server = await deps.listen(this.#service)
     this.#lifecycle.started(() => server.close())

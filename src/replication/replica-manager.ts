@@ -25,6 +25,7 @@ import type {
   PartitionOffsets,
   PartitionPlace,
   Refusal,
+  ReplicaLog,
   StorageService,
 } from '../wire/internal.ts'
 import type { ReplicaFetchReply, ReplicaFetchRequest } from '../wire/replica-fetch.ts'
@@ -266,6 +267,15 @@ export class ReplicaManager implements StorageService {
     return (await this.#part?.handBack(topicId, partition)) === true
   }
 
+  /** What this node holds, whatever it is to it; undefined for what it does not. */
+  replicaLogs(places: readonly PartitionPlace[]): (ReplicaLog | undefined)[] {
+    return places.map(({ topicId, partition }) => {
+      const log = this.#storage.find(topicId, partition)
+      const leads = this.#hosting.find(topicId, partition)?.tenure !== undefined
+      return log && replicaLogOf(log, leads)
+    })
+  }
+
   async resolveOffset(
     topicId: TopicId,
     partition: number,
@@ -466,6 +476,11 @@ export class ReplicaManager implements StorageService {
 function notRemoved(): ServiceError {
   const detail = 'the records are removed, but a replica that may lead next has not said so yet'
   return new ServiceError('outcome-unknown', detail)
+}
+
+function replicaLogOf(log: PartitionLog, leads: boolean): ReplicaLog {
+  const { lastEpoch, startOffset: logStartOffset, endOffset: logEndOffset, damage } = log
+  return { leads, lastEpoch, logStartOffset, logEndOffset, damaged: damage !== undefined }
 }
 
 function offsetsOf({ log, leaderEpoch }: Replica): PartitionOffsets {

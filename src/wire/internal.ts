@@ -93,6 +93,17 @@ export interface PartitionPlace {
   readonly partition: number
 }
 
+/** What a node holds of a partition, whatever it is to it. */
+export interface ReplicaLog {
+  /** Whether the node answers for the partition as its leader. */
+  readonly leads: boolean
+  /** Leader epoch of the last record, -1 if there is none. */
+  readonly lastEpoch: number
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  readonly damaged: boolean
+}
+
 export interface PartitionOffsets {
   readonly logStartOffset: number
   readonly highWatermark: number

@@ -1,7 +1,7 @@
 /** The small calls to a storage node, in JSON: offsets of one or many, resolve-offset, delete-records, hand-back. */
 import { parseTopicId } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { OffsetQuery, PartitionOffsets, PartitionPlace } from './internal.ts'
+import type { OffsetQuery, PartitionOffsets, PartitionPlace, ReplicaLog } from './internal.ts'
 import { MalformedMessage } from './message.ts'
 
 export type PartitionCall = PartitionPlace
@@ -33,6 +33,7 @@ export function encodeControl(
     | { readonly offsets: readonly (PartitionOffsets | undefined)[] }
     | ResolvedOffset
     | { readonly logStartOffset: number }
+    | { readonly logs: readonly (ReplicaLog | undefined)[] }
     | { readonly moved: boolean },
 ): Uint8Array {
   return Buffer.from(JSON.stringify(message))
@@ -84,6 +85,23 @@ export function decodeResolvedOffset(body: Uint8Array): ResolvedOffset {
 
 export function decodeLogStart(body: Uint8Array): { logStartOffset: number } {
   return { logStartOffset: integer(parse(body), 'logStartOffset', 0) }
+}
+
+/** What a node does not have is null on the way. */
+export function decodeReplicaLogs(body: Uint8Array, count: number): (ReplicaLog | undefined)[] {
+  const logs = list(parse(body), 'logs')
+  if (logs.length !== count) throw new MalformedMessage('logs are not as many as places')
+  return logs.map((one) => (one === null ? undefined : replicaLogOf(asMembers(one))))
+}
+
+function replicaLogOf(members: Members): ReplicaLog {
+  return {
+    leads: members['leads'] === true,
+    lastEpoch: integer(members, 'lastEpoch', -1),
+    logStartOffset: integer(members, 'logStartOffset', 0),
+    logEndOffset: integer(members, 'logEndOffset', 0),
+    damaged: members['damaged'] === true,
+  }
 }
 
 export function decodeMoved(body: Uint8Array): boolean {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { TopicId } from '../../src/core/ids.ts'
 import { encodeBatch } from '../../src/core/record-batch.ts'
 import { TransportError } from '../../src/env/transport.ts'
-import { registerLeaderEndpoint } from '../../src/internal/leader-endpoint.ts'
+import { registerOperatorEndpoints } from '../../src/internal/operator-endpoints.ts'
 import { registerReplicaEndpoint } from '../../src/internal/replica-endpoint.ts'
 import type { AppendCalls } from '../../src/internal/storage-client.ts'
 import { StorageClient } from '../../src/internal/storage-client.ts'
@@ -61,8 +61,14 @@ function append(count: number): AppendCalls {
 
 const allOf = ({ results }: AppendCalls) => Promise.all(results)
 
-test('a leader is asked to hand back what it leads', async () => {
-  registerLeaderEndpoint(cluster.service, async ({ partition }) => partition === 1)
+test('a node is asked what it holds, and to hand back what it leads', async () => {
+  const log = { leads: false, lastEpoch: 3, logStartOffset: 5, logEndOffset: 9, damaged: true }
+  registerOperatorEndpoints(cluster.service, {
+    handBack: async ({ partition }) => partition === 1,
+    replicaLogs: (asked) => asked.map(({ partition }) => (partition === 1 ? log : undefined)),
+  })
+  const places = [2, 1].map((partition) => ({ topicId: TOPIC, partition }))
+  expect(await client.replicaLogs(places, soon())).toEqual([undefined, log])
   expect(await client.handBack(TOPIC, 1, soon())).toBe(true)
   expect(await client.handBack(TOPIC, 2, soon())).toBe(false)
 })

@@ -1,5 +1,6 @@
 /** Puts the public application together: every route of the contract, and the pages beside it. */
 import type { Front } from '../../front/front.ts'
+import type { OfflinePartitions } from '../../front/offline-partitions.ts'
 import type { PartitionElections } from '../../front/partition-elections.ts'
 import type { TopicAdmin } from '../../front/topic-admin.ts'
 import { VERSION } from '../../lib/version.ts'
@@ -15,6 +16,7 @@ import { SseStreams } from '../sse-streams.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { deleteRecordsRoutes } from './delete-records-routes.ts'
 import { electionRoutes } from './election-routes.ts'
+import { offlineRoutes } from './offline-routes.ts'
 import { produceRoutes } from './produce-routes.ts'
 import { publishRoutes } from './publish-routes.ts'
 import { readRoutes } from './read-routes.ts'
@@ -26,6 +28,7 @@ export interface PublicAppDeps extends AppDeps {
   readonly front: Front
   readonly topics: TopicAdmin
   readonly elections: PartitionElections
+  readonly offline: OfflinePartitions
   readonly storage: Pick<StorageService, 'offsetsOf'>
   readonly metadata: MetadataView
   /** Id of the node that now is the controller, -1 for none. */
@@ -55,6 +58,7 @@ export async function buildPublicApp(deps: PublicAppDeps, options: PublicAppOpti
   streamRoutes(app, { ...deps, streams })
   deleteRecordsRoutes(app, deps)
   electionRoutes(app, deps)
+  offlineRoutes(app, deps)
   clusterRoutes(app, { ...deps, softwareVersion: VERSION })
   healthRoutes(app, deps)
   problemsRoutes(app)
