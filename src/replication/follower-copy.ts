@@ -137,7 +137,7 @@ export class FollowerCopy {
         return 'later'
       }
       try {
-        this.#storage.appender.append(log, ownBytes(batch))
+        this.#storage.appender.append(log, ownBytes(batch, bytes))
       } catch (error) {
         if (refusalOf(error) === undefined) throw error
         return 'later'
