@@ -1,7 +1,12 @@
 /** `curlew dump <file>`: prints what a segment, an index, a checkpoint or a journal file holds, and whether it is valid. */
 import { basename, dirname } from 'node:path'
 import type { BatchHeader } from '../core/record-batch.ts'
-import { BATCH_APPEND_TIME, BATCH_CODEC_MASK, BATCH_CONTROL } from '../core/record-batch.ts'
+import {
+  BATCH_APPEND_TIME,
+  BATCH_CODEC_MASK,
+  BATCH_CONTROL,
+  BATCH_DELETE_HORIZON,
+} from '../core/record-batch.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { readCheckpoint } from '../storage/checkpoint.ts'
 import { OFFSET_ENTRY_BYTES, OffsetIndex } from '../storage/offset-index.ts'
@@ -60,6 +65,9 @@ export function describeBatch(position: number, header: BatchHeader): string {
   const flags = [
     (attributes & BATCH_APPEND_TIME) === 0 ? 'create-time' : 'append-time',
     ...((attributes & BATCH_CONTROL) === 0 ? [] : ['control']),
+    ...((attributes & BATCH_DELETE_HORIZON) === 0
+      ? []
+      : [`tombstones until ${time(header.baseTimestampMs)}`]),
     ...(header.producerId === -1 ? [] : [`producer ${header.producerId}/${header.producerEpoch}`]),
   ]
   return [
@@ -68,7 +76,9 @@ export function describeBatch(position: number, header: BatchHeader): string {
     `records ${header.recordCount}`,
     `bytes ${header.sizeBytes}`,
     `epoch ${header.leaderEpoch}`,
-    `time ${time(header.baseTimestampMs)} to ${time(header.maxTimestampMs)}`,
+    (attributes & BATCH_DELETE_HORIZON) === 0
+      ? `time ${time(header.baseTimestampMs)} to ${time(header.maxTimestampMs)}`
+      : `time to ${time(header.maxTimestampMs)}`,
     `codec ${CODECS[attributes & BATCH_CODEC_MASK] ?? 'unknown'}`,
     ...flags,
     'valid',

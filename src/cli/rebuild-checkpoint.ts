@@ -66,30 +66,29 @@ async function rebuildLog(
 ): Promise<
   Pick<CheckpointedLog, 'startOffset' | 'endOffset' | 'highWatermark' | 'segments' | 'epochs'>
 > {
-  const files = (await fileSystem.list(directory)).map((name) => ({
-    name,
-    file: parseSegmentFileName(name),
-  }))
-  const logFiles = files.flatMap(({ name, file }) =>
-    file?.extension === 'log'
-      ? [{ path: `${directory}/${name}`, baseOffset: file.baseOffset }]
-      : [],
-  )
+  const files = await segmentLogs(fileSystem, directory)
   const segments: SegmentState[] = []
   const epochs = new LeaderEpochs()
-  for (const [i, { path, baseOffset }] of logFiles.entries()) {
+  for (const [i, { path, baseOffset, version }] of files.entries()) {
+    // Compaction has put another one in its place that spans its offsets.
+    if (baseOffset < (segments.at(-1)?.endOffset ?? 0)) continue
     const end = (await fileSystem.size(path)) ?? 0
     const empty: SegmentState = {
       baseOffset,
+      ...(version === 0 ? {} : { version }),
       sizeBytes: end,
       endOffset: baseOffset,
       maxTimestampMs: -1,
       offsetOfMaxTimestamp: baseOffset,
       createdAtMs: 0,
     }
+    let audit = await auditFile(fileSystem, path, empty, { end, endOffset: undefined }, undefined)
     // Segments follow one another without a gap; only the last one's end is unknown.
-    const endOffset = logFiles[i + 1]?.baseOffset
-    const audit = await auditFile(fileSystem, path, empty, { end, endOffset }, undefined)
+    const next = files.slice(i + 1).find((file) => file.baseOffset >= audit.summary.endOffset)
+    if (next !== undefined && next.baseOffset > audit.summary.endOffset) {
+      const range = { end, endOffset: next.baseOffset }
+      audit = await auditFile(fileSystem, path, empty, range, undefined)
+    }
     for (const start of audit.epochs) {
       if (start.leaderEpoch > epochs.latest) epochs.begin(start.leaderEpoch, start.startOffset)
     }
@@ -98,4 +97,20 @@ async function rebuildLog(
   const startOffset = segments[0]?.baseOffset ?? 0
   const endOffset = segments.at(-1)?.endOffset ?? startOffset
   return { startOffset, endOffset, highWatermark: endOffset, segments, epochs: epochs.starts }
+}
+
+/** In the order of their offsets; of those with the same, only the one that replaced the others. */
+async function segmentLogs(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<{ path: string; baseOffset: number; version: number }[]> {
+  const latest = new Map<number, { path: string; baseOffset: number; version: number }>()
+  for (const name of await fileSystem.list(directory)) {
+    const file = parseSegmentFileName(name)
+    if (file?.extension !== 'log') continue
+    const { baseOffset, version } = file
+    if (version < (latest.get(baseOffset)?.version ?? 0)) continue
+    latest.set(baseOffset, { path: `${directory}/${name}`, baseOffset, version })
+  }
+  return [...latest.values()].toSorted((a, b) => a.baseOffset - b.baseOffset)
 }

@@ -41,6 +41,40 @@ const LEADER_GAUGES: readonly [
   ],
 ]
 
+const COMPACTION_GAUGES = [
+  ['curlew_compaction_read_bytes', 'Bytes that compaction has read since the start.', 'readBytes'],
+  [
+    'curlew_compaction_removed_bytes',
+    'Bytes by which compaction has made logs smaller since the start.',
+    'removedBytes',
+  ],
+  ['curlew_compaction_passes', 'Logs that were compacted since the start, each time.', 'passes'],
+] as const
+
+/** Of partitions that are compacted. */
+function measureCompaction(metrics: Metrics, storage: ReplicaManager): void {
+  const { compactor } = storage.storage
+  for (const [name, help, member] of COMPACTION_GAUGES) {
+    metrics.gauge(name, help, () => compactor[member])
+  }
+  metrics.gaugeOf(
+    'curlew_compaction_dirty_ratio',
+    'Share of the closed segments that is not compacted yet.',
+    ['topic', 'partition'],
+    () => samples(storage, ({ log }) => compactor.dirtyRatio(log)),
+  )
+  metrics.gaugeOf(
+    'curlew_compaction_last_pass_seconds',
+    'When the partition was compacted last, in seconds since 1970.',
+    ['topic', 'partition'],
+    () => samples(storage, ({ log }) => seconds(compactor.lastPassMs(log))),
+  )
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000
+}
+
 export function measureStorage(
   metrics: Metrics,
   storage: ReplicaManager,
@@ -66,6 +100,7 @@ export function measureStorage(
     ['topic', 'partition', 'node'],
     () => lags(storage),
   )
+  measureCompaction(metrics, storage)
   metrics.gauge('curlew_under_replicated_partitions', 'Led here, with a replica out of sync.', () =>
     underReplicated(storage),
   )

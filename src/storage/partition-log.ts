@@ -376,6 +376,8 @@ export class PartitionLog {
     assert(by.baseOffset === replaced[0]?.baseOffset, 'a segment begins where those before began')
     assert(by.endOffset === replaced.at(-1)?.endOffset, 'a segment ends where those before ended')
     this.#segments = this.#segments.toSpliced(at, replaced.length, by)
+    // What is in memory is as it was; whoever reads there would see for ever what is gone.
+    this.tail.cutStart(by.endOffset)
     return true
   }
 

@@ -3,6 +3,7 @@ import { dump } from '../../src/cli/dump.ts'
 import { repair } from '../../src/cli/repair.ts'
 import type { TopicId } from '../../src/core/ids.ts'
 import { append, DATA, ReplicaHarness, readAll } from '../replication/replica-harness.ts'
+import { CompactedTopic } from '../storage/compacted-topic.ts'
 
 const FIRST_SEGMENT = `${'0'.padStart(20, '0')}.log`
 
@@ -149,6 +150,34 @@ test('a checkpoint that is gone is made again from the segments', async () => {
   await harness.fileSystem.remove(`${DATA}/checkpoint`)
   expect(await run(harness, true)).toMatchObject({ code: 0 })
   await checkWithout(harness, topicId, values, [])
+})
+
+test('of a compacted log those segments count that took the place of others', async () => {
+  const topic = await CompactedTopic.open(new ReplicaHarness({ memoryBytes: 0 }))
+  for (let i = 0; i < 3; i++) {
+    await topic.append(['a', `${i}`], ['t', null], [`${i}`, 'x'])
+    await topic.close()
+  }
+  await topic.append(['last', '1'])
+  await topic.compact()
+  const before = await topic.read()
+  const { harness } = topic
+  await harness.clock.run(topic.manager.storage.write(topic.log))
+  const files = (await harness.fileSystem.list(topic.log.directory)).filter((name) =>
+    name.endsWith('.log'),
+  )
+  expect(files).toHaveLength(5)
+  harness.kill()
+  await harness.fileSystem.remove(`${DATA}/checkpoint`)
+  expect((await run(harness, true)).code).toBe(0)
+  await topic.reopen(() => undefined)
+  expect(topic.log.damage).toBeUndefined()
+  expect(await topic.read()).toEqual(before)
+  const lines: string[] = []
+  const path = `${topic.log.directory}/${files.find((name) => name.includes('.1.'))}`
+  const deps = { ...harness, fileSystem: harness.fileSystem, clock: harness.clock }
+  expect(await dump({ ...deps, write: (line) => lines.push(line) }, path)).toBe(0)
+  expect(lines.join('\n')).toContain('tombstones until 2026-01-01T00:00:01')
 })
 
 test('without its journal a log ends with the last checkpoint', async () => {

@@ -4,6 +4,7 @@ import { Api } from './api.ts'
 import { describeBrowserRules } from './browser-rules.ts'
 import { describeCaching } from './caching.ts'
 import { describeCluster } from './cluster.ts'
+import { describeCompaction } from './compaction.ts'
 import { describeConditions } from './conditions.ts'
 import { describeCursors } from './cursors.ts'
 import { describeDeleteRecords } from './delete-records.ts'
@@ -39,6 +40,7 @@ export function describeConformance(baseUrl: () => string, behindProxy?: () => s
   describeCaching(api)
   describeRecord(api)
   describeDeleteRecords(api)
+  describeCompaction(api)
   describeElections(api)
   describeCluster(api)
   describeOperations(api)

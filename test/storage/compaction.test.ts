@@ -52,6 +52,15 @@ describe('a compacted log', () => {
     expect(offsetsOf(await topic.read())).toEqual([19, 20])
   })
 
+  test('is not read from memory as it was', async () => {
+    const topic = await CompactedTopic.open(harness({ memoryBytes: 1_000_000 }))
+    await topic.append(['a', '1'], ['a', '2'])
+    await topic.close()
+    await topic.append(['b', '1'])
+    await topic.compact()
+    expect(offsetsOf(await topic.read())).toEqual([1, 2])
+  })
+
   test('does not touch the active segment', async () => {
     const topic = await CompactedTopic.open(harness())
     await topic.append(['a', '1'], ['a', '2'])
