@@ -117,8 +117,6 @@ export class InSyncReplicas {
   /** A follower asked for records; `leaderEnd` is where the leader's durable log ends. */
   fetched(nodeId: number, fetch: FollowerFetch, leaderEnd: number, nowMs: number): void {
     const known = this.#followers.get(nodeId)
-    // A request of an earlier life that comes late says nothing of what the disk holds now.
-    if (known !== undefined && fetch.incarnation < known.incarnation) return
     const before = known?.incarnation === fetch.incarnation ? known : undefined
     let caughtUpMs = before?.caughtUpMs ?? Number.NEGATIVE_INFINITY
     if (fetch.fetchOffset >= leaderEnd) caughtUpMs = nowMs

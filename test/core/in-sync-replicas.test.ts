@@ -142,15 +142,6 @@ describe('the high watermark', () => {
     expect(world.advance()).toBe(10)
   })
 
-  test('does not believe a late request of an earlier life', () => {
-    const world = new World({ isr: [1, 2] })
-    world.append(10)
-    world.incarnations.set(2, 21)
-    world.fetch(2, 3)
-    world.fetch(2, 10, { life: 20 })
-    expect(world.advance()).toBe(3)
-  })
-
   test('does not fall when a follower comes back with less', () => {
     const world = new World({ isr: [1, 2] })
     world.append(10)

@@ -9,7 +9,7 @@ export interface Patch {
 export interface Mutation extends Patch {
   readonly name: string
   /** What else has to go, where one line stands in for the other. */
-  readonly also?: Patch
+  readonly also?: Patch | readonly Patch[]
   /** A scenario that must notice it; without one the seeds must. */
   readonly scenario?: string
 }
@@ -91,12 +91,6 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: '',
   },
   {
-    name: 'a late request of an earlier life counts',
-    file: IN_SYNC,
-    find: 'if (known !== undefined && fetch.incarnation < known.incarnation) return',
-    replace: '',
-  },
-  {
     name: 'a change of ISR compares no revision of the partition',
     file: ISR_CHANGES,
     find: "{ key, target: 'modRevision', equals: revision },",
@@ -121,6 +115,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: SESSION,
     find: 'if (tenure === undefined || tenure.leaderEpoch !== position.leaderEpoch) return undefined',
     replace: 'if (tenure === undefined) return undefined',
+    scenario: 'three-leaders-are-believed-in',
   },
   {
     name: 'nobody looks whether logs diverge',
@@ -139,12 +134,25 @@ export const MUTATIONS: readonly Mutation[] = [
     file: COPY,
     find: "if (told === undefined || following?.leaderEpoch !== told.leaderEpoch) return 'applied'",
     replace: "if (told === undefined) return 'applied'",
+    also: [
+      {
+        file: COPY,
+        find: "if (bytes > 0 && !(await this.#enter(bytes))) return 'later'\n    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n",
+        replace: "if (bytes > 0 && !(await this.#enter(bytes))) return 'later'\n",
+      },
+      {
+        file: 'src/replication/replica-fetcher.ts',
+        find: 'this.#copies.set(key, new FollowerCopy(this.#deps, replica))\n    }\n    this.#interrupt.abort()\n',
+        replace: 'this.#copies.set(key, new FollowerCopy(this.#deps, replica))\n    }\n',
+      },
+    ],
   },
   {
     name: 'a follower takes records that do not continue its log',
     file: COPY,
     find: 'if (!this.#continues(batch, leaderEpoch)) {',
     replace: 'if (batch.length === 0) {',
+    scenario: 'records-change-on-the-way',
   },
   {
     name: 'a log is cut to its own high watermark',
@@ -157,6 +165,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: COPY,
     find: 'const end = Math.min(endOffset, ownEnd)',
     replace: 'const end = endOffset',
+    scenario: 'fork-shorter-than-an-earlier-epoch',
   },
   {
     name: 'anybody who is up is elected',
@@ -217,6 +226,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: FETCH,
     find: 'if (lastEpoch > epochs.latest && replica.isOneOfSeveral) {',
     replace: 'if (lastEpoch > epochs.latest && replica.isOneOfSeveral && offset < 0) {',
+    scenario: 'readers-come-back-to-a-replaced-leader',
   },
   {
     name: 'an append that broke off counts as refused',
@@ -240,6 +250,63 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a follower joins that still has what was deleted',
     file: IN_SYNC,
     find: 'follower.logStartOffset >= bounds.leaderStart &&',
+    replace: '',
+  },
+  {
+    name: 'followers get what the disk may refuse',
+    file: 'src/storage/partition-log.ts',
+    find: 'return this.#placedEnd\n',
+    replace: 'return this.#endOffset\n',
+  },
+  {
+    name: 'a cut takes damage for the end of the log',
+    file: 'src/storage/log-files.ts',
+    find: 'if (!isFound && endOffset < offset) {',
+    replace: 'if (isFound && endOffset < 0) {',
+    scenario: 'follower-cuts-a-damaged-log',
+  },
+  {
+    name: 'a leader keeps a log that it cannot read',
+    file: 'src/replication/damaged-logs.ts',
+    find: "|| error.code !== 'partition-damaged') return false",
+    replace: ') return false\n    if (error.message.length > 0) return false',
+    scenario: 'leader-meets-damage-in-a-segment',
+  },
+  {
+    name: 'a damaged log is not filled again',
+    file: 'src/replication/damaged-logs.ts',
+    find: 'return log.damage !== undefined && this.#voteless.has(log)',
+    replace: 'return false',
+    scenario: 'journal-damaged-across-a-restart',
+  },
+  {
+    name: 'an operator may give records up that somebody has',
+    file: 'src/front/partition-elections.ts',
+    find: 'if (clean !== undefined) {',
+    replace: 'if (clean === -1) {',
+  },
+  {
+    name: 'others count as whole after an unclean election',
+    file: ELECTION,
+    find: '    isr: [nodeId],\n    elr: [],\n    unclean',
+    replace: '    elr: [],\n    unclean',
+  },
+  {
+    name: 'retention removes what is not committed',
+    file: 'src/storage/log-cleaner.ts',
+    find: '|| segment.endOffset > log.highWatermark) break',
+    replace: ') break',
+  },
+  {
+    name: 'followers remove by age what their leader keeps',
+    file: 'src/replication/hosting.ts',
+    find: 'const retention = removes ? { retentionMs, retentionBytes } : UNTIL_TOLD',
+    replace: 'const retention = { retentionMs, retentionBytes }',
+  },
+  {
+    name: 'replicas share racks',
+    file: 'src/core/placement.ts',
+    find: 'if (newRackOnly && chosen.some(({ rack }) => rack === node.rack)) continue',
     replace: '',
   },
   {

@@ -71,7 +71,7 @@ async function attempt(mutation: Mutation, seeds: string): Promise<Noticed> {
   try {
     const { name, also, scenario } = mutation
     mutate(copy, name, mutation)
-    if (also !== undefined) mutate(copy, name, also)
+    for (const patch of [also ?? []].flat()) mutate(copy, name, patch)
     const by =
       scenario === undefined
         ? ((await simulate(copy, ['--seeds', seeds])) ??

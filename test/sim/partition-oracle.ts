@@ -8,6 +8,7 @@ import {
   batchLeaderEpoch,
   batchMaxTimestamp,
 } from '../../src/core/record-batch.ts'
+import { crc32c } from '../../src/lib/crc32c.ts'
 import type { ReplicaView } from './cluster-code.ts'
 
 /** What is remembered of a replica in one life of its node. */
@@ -240,9 +241,9 @@ export class PartitionOracle {
   }
 }
 
-/** All of a batch but its base offset, by its checksum; the epoch is not under the checksum. */
+/** All of a batch but its base offset; what it says to be its checksum proves nothing. */
 function printOf(batch: Uint8Array): string {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.length)
   const epoch = view.getInt32(EPOCH_AT)
-  return `${epoch}/${view.getUint32(CHECKSUM_AT).toString(16)}/${batch.length}`
+  return `${epoch}/${crc32c(batch, CHECKSUM_AT).toString(16)}/${batch.length}`
 }

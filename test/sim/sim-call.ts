@@ -171,7 +171,9 @@ export class SimCall {
           this.#reset()
           return
         }
-        for (const part of fragments([chunk], this.#network)) {
+        const { path } = this.#options.call
+        const piece = this.#network.tamper({ from: this.#from, to: this.#to, path }, chunk)
+        for (const part of fragments([piece], this.#network)) {
           this.#body.sent()
           this.#toCaller(() => this.#body.push(part))
         }

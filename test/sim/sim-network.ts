@@ -56,6 +56,11 @@ export class SimNetwork {
   readonly faults: NetworkFaults = { ...NO_FAULTS }
   /** Asked about each call; for scenarios. */
   judge: (call: CallInFlight) => Verdict = () => 'deliver'
+  /** Gives what arrives of a piece of an answer; for scenarios. */
+  tamper: (call: Pick<CallInFlight, 'from' | 'to' | 'path'>, piece: Uint8Array) => Uint8Array = (
+    _,
+    piece,
+  ) => piece
   readonly trace: (where: string, what: string) => void
   readonly #listeners = new Map<string, { host: SimHost; service: SimService }>()
   readonly #blocked = new Set<string>()

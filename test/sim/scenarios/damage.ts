@@ -1,4 +1,5 @@
 /** Bits that turn over on a disk: whoever has them gives up its votes, and is filled again from the others. */
+import { checkBatch } from '../../../src/core/record-batch.ts'
 import type { SimNode } from '../sim-node.ts'
 import type { Scenario, Stage } from './scenario.ts'
 
@@ -108,6 +109,26 @@ const damagedJournal: Scenario = {
   },
 }
 
+/** Bytes change between leader and follower, which the network does not notice. */
+const changedOnTheWay: Scenario = {
+  name: 'records-change-on-the-way',
+  async play(stage) {
+    let changed = 0
+    stage.network.tamper = ({ path }, piece) => {
+      const isBatch = checkBatch(piece, 0, piece.length) === 'valid'
+      if (!path.endsWith('/replica-fetch') || !isBatch || changed >= 40) return piece
+      const bytes = new Uint8Array(piece)
+      // Also where no checksum sees it: in the offset that the batch begins at.
+      const at = changed++ % 2 === 0 ? bytes.length - 3 : 7
+      bytes[at] = (bytes[at] as number) ^ 4
+      return bytes
+    }
+    for (let i = 0; i < 10; i++) await stage.written()
+    stage.check(changed > 10, 'bytes were changed')
+    await stage.until('all are in sync', () => stage.isAtRest())
+  },
+}
+
 /** Nobody else has the records: what can be read goes on to be served. */
 const aloneWithDamage: Scenario = {
   name: 'damage-in-the-only-replica-in-sync',
@@ -134,4 +155,5 @@ export const DAMAGES: readonly Scenario[] = [
   cutsDamagedLog,
   damagedJournal,
   aloneWithDamage,
+  changedOnTheWay,
 ]

@@ -2,7 +2,9 @@
 import type { TopicSpec } from '../../../src/core/topic.ts'
 import { ServiceError } from '../../../src/lib/service-error.ts'
 import type { TopicImage } from '../../../src/metadata/metadata-image.ts'
+import { partitionMetadataKey } from '../../../src/metadata/metadata-keys.ts'
 import type { PartitionRecord } from '../../../src/metadata/metadata-records.ts'
+import { encodePartition } from '../../../src/metadata/metadata-records.ts'
 import type { Acks } from '../../../src/wire/internal.ts'
 import type { Outcome } from '../../support/history-checker.ts'
 import type { ClusterCode, ReplicaView } from '../cluster-code.ts'
@@ -18,6 +20,7 @@ import { Workload } from '../workload.ts'
 export interface Scenario {
   readonly name: string
   readonly nodes?: number
+  readonly fronts?: number
   /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
   readonly topic?: TopicSpec
   readonly load?: Partial<WorkloadOptions>
@@ -43,8 +46,8 @@ export async function runScenario(
   code: ClusterCode,
   seed = 1,
 ): Promise<ScenarioResult> {
-  const { nodes = 3, frontRack = '', memoryBytes } = scenario
-  const options = { nodes, fronts: 1, frontRack, ...(memoryBytes !== undefined && { memoryBytes }) }
+  const { nodes = 3, fronts = 1, frontRack = '', memoryBytes } = scenario
+  const options = { nodes, fronts, frontRack, ...(memoryBytes !== undefined && { memoryBytes }) }
   const cluster = new SimCluster(seed, code, options)
   const { world, invariants } = cluster
   const load = { producers: 0, readers: 1, deleters: 0, thinkMs: 100, ...scenario.load }
@@ -171,6 +174,18 @@ export class Stage {
     return await elections.electUnclean(place, node.id, NEVER).then(
       () => 'done',
       (error: unknown) => (error instanceof ServiceError ? error.code : String(error)),
+    )
+  }
+
+  /** As a controller would: the node leads from now on, with these in sync. */
+  elect(node: SimNode, members: readonly SimNode[] = this.cluster.nodes): void {
+    const key = partitionMetadataKey(this.#topic.id, 0)
+    const { record } = this
+    const isr = record.replicas.filter((id) => members.some((member) => member.id === id))
+    const next = { ...record, leader: node.id, leaderEpoch: record.leaderEpoch + 1, isr }
+    this.world.store.transact(
+      { compare: [], put: [{ key, value: encodePartition(next) }] },
+      'scene',
     )
   }
 

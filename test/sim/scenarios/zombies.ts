@@ -91,7 +91,63 @@ function outage(name: string, whom: (stage: Stage) => readonly SimNode[]): Scena
   }
 }
 
+/** Readers that have read from the new leader come to a front that knows the old one only. */
+const readersOfBoth: Scenario = {
+  name: 'readers-come-back-to-a-replaced-leader',
+  fronts: 2,
+  load: { readers: 3, producers: 2, thinkMs: 200 },
+  async play(stage) {
+    await stage.written()
+    const a = stage.leader
+    const [near, far] = stage.cluster.fronts.map(({ name }) => name) as [string, string]
+    const others = stage.followers.map(({ name }) => name)
+    stage.network.partition([a.name, far], [...others, near])
+    if (a.store !== undefined) a.store.faults.away = true
+    await stage.otherLeader(a)
+    for (let i = 0; i < 20; i++) {
+      await stage.written()
+      await stage.sleep(500)
+    }
+    a.store?.heal()
+    stage.network.heal()
+    await stage.until('all are in sync', () => stage.record.isr.length === 3, 120_000)
+  },
+}
+
+/** Each node hears of two elections at another time, so that three leaders of three epochs are believed in. */
+const threeViews: Scenario = {
+  name: 'three-leaders-are-believed-in',
+  async play(stage) {
+    await stage.written()
+    await stage.until('all are in sync', () => stage.isAtRest())
+    const b = stage.leader
+    const [c, f] = stage.followers as [SimNode, SimNode]
+    stage.network.block(c.name, b.name)
+    const before = stage.view(b)?.highWatermark ?? 0
+    for (let i = 0; i < 3; i++) await stage.produce(1)
+    await stage.until('one has copied them', () => stage.view(f)?.durableEnd === before + 3)
+    const watch = (node: SimNode, watchDelayMs: number) => {
+      if (node.store !== undefined) Object.assign(node.store.faults, { watchDelayMs })
+    }
+    b.pause()
+    watch(f, 1_600)
+    stage.elect(c)
+    await stage.sleep(500)
+    watch(c, 30_000)
+    await stage.sleep(450)
+    stage.elect(b, [b, f])
+    b.resume()
+    await stage.sleep(4_000)
+    for (const node of [b, c, f]) node.store?.heal()
+    stage.network.heal()
+    await stage.until('all are in sync', () => stage.record.isr.length === 3, 120_000)
+    await stage.written()
+  },
+}
+
 export const ZOMBIES: readonly Scenario[] = [
+  readersOfBoth,
+  threeViews,
   pausedLeader,
   pausedController,
   outage('store-away-from-leader', (stage) => [stage.leader]),
