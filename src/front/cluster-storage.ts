@@ -69,6 +69,11 @@ export class ClusterStorage implements StorageService {
     this.#fetch = new ClusterFetch({ ...deps, nodes, onFetched, stopping }, { patienceMs })
   }
 
+  /** Whom it calls. */
+  get nodes(): StorageNodes {
+    return this.#nodes
+  }
+
   append(requests: readonly AppendRequest[], signal: AbortSignal): Promise<Appended | Refusal>[] {
     const deadlineMs = this.#deps.clock.monotonicMs() + this.#options.appendMs
     return requests.map((request) => this.#append(request, deadlineMs, signal))

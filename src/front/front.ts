@@ -1,5 +1,5 @@
 /** The front as its routes see it: finds topics, takes records, reads them, and comes to rest when told to. */
-import { parseTopicName } from '../core/ids.ts'
+import { isReservedName, parseTopicName } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
@@ -96,7 +96,8 @@ export class Front {
 
   knownTopic(name: string): TopicImage | undefined {
     const parsed = parseTopicName(name)
-    return parsed === undefined ? undefined : this.#deps.metadata.image.topics.get(parsed)
+    if (parsed === undefined || isReservedName(parsed)) return undefined
+    return this.#deps.metadata.image.topics.get(parsed)
   }
 
   /**

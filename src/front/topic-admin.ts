@@ -12,6 +12,7 @@ import {
   configFaults,
   DEFAULT_PARTITIONS,
   DEFAULT_PARTITIONS_AUTO_CREATED,
+  defaultTopicConfig,
   newTopicConfig,
   specDifferences,
   specFaults,
@@ -66,6 +67,12 @@ const ATTEMPTS = 5
 /** How long it is remembered that a topic was deleted, for nodes that were away meanwhile. */
 const REMOVED_TOPICS_KEPT_MS = 30 * 24 * 3_600_000
 const REMOVED_TOPICS_FORGOTTEN_AT_ONCE = 100
+/** Loading one means reading all of it: what is out of date goes soon. */
+const INTERNAL_TOPIC = {
+  cleanup: 'compact',
+  segmentBytes: 16 * 1024 * 1024,
+  retentionMs: -1,
+} as const satisfies TopicSpec
 
 export class TopicAdmin {
   readonly #deps: TopicAdminDeps
@@ -89,6 +96,38 @@ export class TopicAdmin {
       })
     }
     refuse(specFaults(spec))
+    return await this.#ensure(name, spec, signal)
+  }
+
+  /**
+   * A topic of Curlew's own, which is compacted and keeps the partitions that it is made with. It
+   * has as many replicas as there are nodes for, up or not, but no more than other topics.
+   */
+  async ensureInternal(
+    name: TopicName,
+    partitions: number,
+    signal: AbortSignal,
+  ): Promise<TopicImage> {
+    const known = this.#deps.view.image.topics.get(name)
+    if (known !== undefined) return known
+    if ((await this.#read(name)) === undefined) {
+      const { nodes, members } = this.#deps.view.image
+      const { replicationFactor } = defaultTopicConfig(Math.max(nodes.size, members.size))
+      if (nodes.size < replicationFactor) {
+        const detail = `${nodes.size} of the ${replicationFactor} nodes are up that hold ${name}`
+        throw new ServiceError('not-enough-replicas', detail, { retryAfterMs: 1000 })
+      }
+      const spec = { ...INTERNAL_TOPIC, partitions, replicationFactor }
+      const made = await this.#ensure(name, spec, signal).catch((error: unknown) => {
+        if (!isDifferent(error)) throw error
+      })
+      if (made !== undefined) return made.topic
+    }
+    // Somebody else has made it, maybe with other settings: it will do.
+    return await this.#deps.view.waitForTopic(name, signal)
+  }
+
+  async #ensure(name: TopicName, spec: TopicSpec, signal: AbortSignal): Promise<Ensured> {
     let own: NewTopic | undefined
     return await this.#attempt(name, signal, async () => {
       const stored = await this.#read(name)
@@ -117,7 +156,7 @@ export class TopicAdmin {
   /** @throws ServiceError `topic-not-found` */
   describe(name: TopicName): TopicImage {
     const topic = this.#deps.view.image.topics.get(name)
-    if (topic === undefined) throw notFound(name)
+    if (topic === undefined || isReservedName(name)) throw notFound(name)
     return topic
   }
 
@@ -138,6 +177,7 @@ export class TopicAdmin {
    * @throws ServiceError `topic-not-found`; `invalid-request` for what cannot be changed
    */
   async change(name: TopicName, spec: TopicSpec, signal: AbortSignal): Promise<TopicImage> {
+    if (isReservedName(name)) throw notFound(name)
     refuse(specFaults(spec))
     return await this.#attempt(name, signal, async () => {
       const stored = await this.#read(name)
@@ -159,6 +199,7 @@ export class TopicAdmin {
    * @throws ServiceError `topic-not-found`
    */
   async remove(name: TopicName, signal: AbortSignal): Promise<void> {
+    if (isReservedName(name)) throw notFound(name)
     const { store, clock } = this.#deps
     let removing: string | undefined
     await this.#attempt(name, signal, async () => {
@@ -182,16 +223,16 @@ export class TopicAdmin {
    * @throws ServiceError `topic-not-found`
    */
   async autoCreate(name: TopicName, signal: AbortSignal): Promise<TopicImage> {
+    if (isReservedName(name)) throw notFound(name)
     const topic = this.#deps.view.image.topics.get(name)
     if (topic !== undefined) return topic
-    if (!this.#options.autoCreateTopics || isReservedName(name)) throw notFound(name)
+    if (!this.#options.autoCreateTopics) throw notFound(name)
     const spec = { partitions: DEFAULT_PARTITIONS_AUTO_CREATED }
     return await this.ensure(name, spec, signal).then(
       (ensured) => ensured.topic,
       // Somebody made it meanwhile, otherwise than by default: it will do.
       (error: unknown) => {
-        if (error instanceof ServiceError && error.code === 'topic-differs')
-          return this.describe(name)
+        if (isDifferent(error)) return this.describe(name)
         throw error
       },
     )
@@ -281,11 +322,16 @@ export class TopicAdmin {
 
   #sortedNames(topics: MetadataImage['topics']): readonly TopicName[] {
     if (this.#sorted?.of !== topics) {
-      const names = [...topics.keys()].sort((a, b) => (a < b ? -1 : 1))
+      const own = [...topics.keys()].filter((name) => !isReservedName(name))
+      const names = own.sort((a, b) => (a < b ? -1 : 1))
       this.#sorted = { of: topics, names }
     }
     return this.#sorted.names
   }
+}
+
+function isDifferent(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'topic-differs'
 }
 
 function isStoreAway(error: unknown): boolean {

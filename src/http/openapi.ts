@@ -32,6 +32,7 @@ const TAGS = [
   { name: 'topics', description: 'Create, describe, change and delete topics.' },
   { name: 'records', description: 'Publish, produce, read and delete records.' },
   { name: 'streams', description: 'Follow a topic with server-sent events.' },
+  { name: 'groups', description: 'Read topics with others, and commit how far.' },
   { name: 'cluster', description: 'The cluster and its nodes.' },
   { name: 'operations', description: 'Probes and measurements.' },
 ]

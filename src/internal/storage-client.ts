@@ -3,6 +3,9 @@ import type { TopicId } from '../core/ids.ts'
 import type { ErrorCode } from '../lib/service-error.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import { decodeFetchAnswer, encodeFetchRequest } from '../wire/fetch-codec.ts'
+import { decodeGroupReply, encodeGroupCall } from '../wire/group-call-codec.ts'
+import type { GroupCall, GroupCallKind, GroupReply } from '../wire/group-calls.ts'
+import { isRepeatable } from '../wire/group-calls.ts'
 import type {
   Appended,
   AppendRequest,
@@ -129,6 +132,23 @@ export class StorageClient {
   ): Promise<{ logStartOffset: number }> {
     const call = { topicId, partition, before }
     return this.#control(PATHS.deleteRecords, call, options, decodeLogStart, 'outcome-unknown')
+  }
+
+  /**
+   * As the coordinator of groups that it is.
+   * @throws ServiceError `outcome-unknown` when a call that cannot be repeated may have been carried out
+   */
+  groupCall<K extends GroupCallKind>(
+    partition: number,
+    call: GroupCall<K>,
+    options: WaitOptions,
+  ): Promise<GroupReply<K>> {
+    const { kind } = call
+    const body = [encodeGroupCall({ partition, call: call as GroupCall })]
+    const lane = kind === 'awaitChange' ? 'fetch' : 'control'
+    const unsure = isRepeatable(kind) ? undefined : 'outcome-unknown'
+    const decode = (reply: Uint8Array) => decodeGroupReply(kind, reply)
+    return this.#ask(PATHS.groupCall, body, { lane, ...options }, decode, unsure)
   }
 
   #control<T>(

@@ -2,6 +2,8 @@
  * A front of a cluster without its public HTTP: follows the metadata through the storage nodes and
  * finds the leaders. Holds nothing that a client depends on.
  */
+
+import { OFFSETS_PARTITIONS } from '../core/internal-topics.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
@@ -10,12 +12,15 @@ import type { Transport } from '../env/transport.ts'
 import { ClusterStorage } from '../front/cluster-storage.ts'
 import type { FrontOptions } from '../front/front.ts'
 import { Front } from '../front/front.ts'
+import { CoordinatorClient } from '../front/groups/coordinator-client.ts'
+import { RemoteCoordinators } from '../front/groups/remote-coordinators.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
 import { InternalClient } from '../internal/internal-client.ts'
 import { RequestSignature } from '../internal/request-signature.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { RemoteMetadata } from '../metadata/remote-metadata.ts'
 import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
+import type { GroupService } from '../wire/groups.ts'
 import { Lifecycle } from './lifecycle.ts'
 
 export interface ClusterFrontDeps {
@@ -44,6 +49,7 @@ export class ClusterFront {
   readonly store: RemoteMetadata
   readonly storage: ClusterStorage
   readonly topics: TopicAdmin
+  readonly groups: GroupService
   readonly front: Front
   readonly #lifecycle = new Lifecycle()
 
@@ -66,6 +72,19 @@ export class ClusterFront {
     this.metadata = new MetadataFollower({ ...deps, store: this.store }, follow)
     this.storage = new ClusterStorage({ ...deps, client, metadata: this.metadata }, { rack })
     this.topics = new TopicAdmin({ ...deps, store: this.store, view: this.metadata }, options)
+    this.groups = new CoordinatorClient(
+      {
+        ...deps,
+        metadata: this.metadata,
+        topics: this.topics,
+        coordinators: new RemoteCoordinators({
+          ...deps,
+          metadata: this.metadata,
+          nodes: this.storage.nodes,
+        }),
+      },
+      { partitions: OFFSETS_PARTITIONS.cluster },
+    )
     this.front = new Front(
       { ...deps, storage: this.storage, metadata: this.metadata, topics: this.topics },
       options.front,

@@ -1,5 +1,6 @@
 /** A front of a cluster with its public HTTP. */
 import type { FrontConfig } from '../config.ts'
+import { Groups } from '../front/groups/groups.ts'
 import { OfflinePartitions } from '../front/offline-partitions.ts'
 import { PartitionElections } from '../front/partition-elections.ts'
 import type { App } from '../http/app.ts'
@@ -41,10 +42,13 @@ export class FrontNode {
       lifecycle.started(() => core.stop())
       const { metadata, storage, topics, store } = core
       measureMetadata(deps.metrics, metadata)
+      const groups = new Groups({ ...deps, storage, metadata, service: core.groups })
+      core.front.onDrain(() => groups.drain())
       const app = await buildPublicApp(
         {
           ...deps,
           front: core.front,
+          groups,
           topics,
           elections: new PartitionElections({
             ...deps,

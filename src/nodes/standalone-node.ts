@@ -3,12 +3,16 @@
  * stops them in the reverse.
  */
 import type { Config } from '../config.ts'
+import { GroupCoordinator } from '../coordinator/group-coordinator.ts'
+import { OFFSETS_PARTITIONS } from '../core/internal-topics.ts'
 import type { Clock } from '../env/clock.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import { Front } from '../front/front.ts'
+import { CoordinatorClient } from '../front/groups/coordinator-client.ts'
+import { Groups } from '../front/groups/groups.ts'
 import { OfflinePartitions } from '../front/offline-partitions.ts'
 import { PartitionElections } from '../front/partition-elections.ts'
 import { TopicAdmin } from '../front/topic-admin.ts'
@@ -21,6 +25,7 @@ import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
 import { readIdentity } from '../storage/node-identity.ts'
 import { drained } from './drained.ts'
+import { measureGroups } from './group-metrics.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { MetadataCopy } from './metadata-copy.ts'
 import { publicAppOptions } from './public-app-options.ts'
@@ -92,15 +97,28 @@ async function start(
   copy.start()
   measureStorage(deps.metrics, storage, metadata)
 
+  const coordinators = new GroupCoordinator(
+    { ...deps, metadata, storage, isFresh: () => true },
+    { nodeId: NODE_ID },
+  )
+  lifecycle.started(() => coordinators.close())
+  measureGroups(deps.metrics, coordinators)
   const topics = new TopicAdmin({ ...deps, store, view: metadata }, config)
   const front = new Front(
     { ...deps, storage, metadata, topics },
     { pendingBytes: config.unwrittenBytes * 2, waitingReads: config.maxWaitingReads },
   )
+  const service = new CoordinatorClient(
+    { ...deps, metadata, topics, coordinators },
+    { partitions: OFFSETS_PARTITIONS.standalone },
+  )
+  const groups = new Groups({ ...deps, storage, metadata, service })
+  front.onDrain(() => groups.drain())
   const app = await buildPublicApp(
     {
       ...deps,
       front,
+      groups,
       topics,
       elections: new PartitionElections({ ...deps, store, view: metadata }),
       offline: new OfflinePartitions({

@@ -4,6 +4,7 @@
  * sockets are the caller's.
  */
 
+import { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type { LocalReplica } from '../core/election.ts'
 import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
@@ -12,6 +13,7 @@ import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
 import type { Transport } from '../env/transport.ts'
+import { registerGroupEndpoint } from '../internal/group-endpoint.ts'
 import type { InternalIdentity } from '../internal/identity.ts'
 import { InternalClient } from '../internal/internal-client.ts'
 import { InternalService } from '../internal/internal-service.ts'
@@ -37,6 +39,7 @@ import { isNoSpace } from '../storage/disk-space.ts'
 import { readLastRegistration, writeLastRegistration } from '../storage/last-registration.ts'
 import type { StorageOptions } from '../storage/storage-options.ts'
 import { measureCalls, measureLease, measureMetadata } from './cluster-metrics.ts'
+import { measureGroups } from './group-metrics.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { measureStorage } from './storage-metrics.ts'
 
@@ -184,12 +187,34 @@ export class StorageNode {
     registerStorageEndpoints(this.#service, manager, clock)
     registerReplicaEndpoint(this.#service, (request, stop) => manager.replicaFetch(request, stop))
     registerOperatorEndpoints(this.#service, manager)
+    const coordinator = this.#coordinate(manager)
+    registerGroupEndpoint(this.#service, coordinator)
     registerMetadataEndpoints(this.#service, this.#feed, deps.store)
     const server = await deps.listen(this.#service)
     this.#lifecycle.started(() => server.close())
     this.#controller = new Controller({ ...deps, metadata: this.#metadata }, { nodeId })
     this.#lifecycle.started(() => this.#controller?.stop())
     await this.#register(manager, server.url, lastIncarnation, signal)
+  }
+
+  #coordinate(manager: ReplicaManager): GroupCoordinator {
+    const deps = this.#deps
+    const coordinator = new GroupCoordinator(
+      {
+        ...deps,
+        metadata: this.#metadata,
+        storage: manager,
+        isFresh: () => this.#isFresh(),
+      },
+      { nodeId: this.#options.nodeId },
+    )
+    this.#lifecycle.started(() => coordinator.close())
+    measureGroups(deps.metrics, coordinator)
+    return coordinator
+  }
+
+  #isFresh(): boolean {
+    return this.#registration?.isFresh(this.#deps.clock.monotonicMs()) === true
   }
 
   #measure(): void {
@@ -209,7 +234,7 @@ export class StorageNode {
         cluster: {
           store: deps.store,
           peer: (id) => this.#peer(id),
-          isFresh: () => this.#registration?.isFresh(deps.clock.monotonicMs()) === true,
+          isFresh: () => this.#isFresh(),
           reregister: () => this.#registration?.reregister(),
         },
       },

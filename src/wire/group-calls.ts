@@ -56,6 +56,13 @@ export type GroupCall<K extends GroupCallKind = GroupCallKind> = {
 
 export type GroupReply<K extends GroupCallKind = GroupCallKind> = GroupCalls[K]['reply']
 
+const ONCE: ReadonlySet<GroupCallKind> = new Set(['commit', 'reset', 'change', 'remove'])
+
+/** Whether the call may be made again when nobody knows whether it was carried out. */
+export function isRepeatable(kind: GroupCallKind): boolean {
+  return !ONCE.has(kind)
+}
+
 /** Whoever can be asked as the coordinator of a partition of the internal topic. */
 export interface GroupCoordinators {
   /** @throws ServiceError as `GroupService` says */

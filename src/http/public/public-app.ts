@@ -1,5 +1,6 @@
 /** Puts the public application together: every route of the contract, and the pages beside it. */
 import type { Front } from '../../front/front.ts'
+import type { Groups } from '../../front/groups/groups.ts'
 import type { OfflinePartitions } from '../../front/offline-partitions.ts'
 import type { PartitionElections } from '../../front/partition-elections.ts'
 import type { TopicAdmin } from '../../front/topic-admin.ts'
@@ -16,6 +17,10 @@ import { SseStreams } from '../sse-streams.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { deleteRecordsRoutes } from './delete-records-routes.ts'
 import { electionRoutes } from './election-routes.ts'
+import { groupAdminRoutes } from './group-admin-routes.ts'
+import { groupMemberRoutes } from './group-member-routes.ts'
+import { groupOffsetRoutes } from './group-offset-routes.ts'
+import { groupStreamRoutes } from './group-stream-routes.ts'
 import { offlineRoutes } from './offline-routes.ts'
 import { produceRoutes } from './produce-routes.ts'
 import { publishRoutes } from './publish-routes.ts'
@@ -26,6 +31,7 @@ import { topicsRoutes } from './topics-routes.ts'
 
 export interface PublicAppDeps extends AppDeps {
   readonly front: Front
+  readonly groups: Groups
   readonly topics: TopicAdmin
   readonly elections: PartitionElections
   readonly offline: OfflinePartitions
@@ -56,6 +62,10 @@ export async function buildPublicApp(deps: PublicAppDeps, options: PublicAppOpti
   readRoutes(app, deps)
   recordRoutes(app, deps)
   streamRoutes(app, { ...deps, streams })
+  groupAdminRoutes(app, deps)
+  groupMemberRoutes(app, deps)
+  groupOffsetRoutes(app, deps)
+  groupStreamRoutes(app, { ...deps, streams })
   deleteRecordsRoutes(app, deps)
   electionRoutes(app, deps)
   offlineRoutes(app, deps)
