@@ -37,14 +37,16 @@ export const TopicPartitions = Type.Object(
 )
 export type TopicPartitions = Static<typeof TopicPartitions>
 
-function timeout(
-  name: keyof typeof GROUP_BOUNDS & keyof typeof MEMBER_DEFAULTS,
-  description: string,
-) {
+function bounded(maximum: number, value: number, what: string) {
+  const description = `${what}, at most. ${value} when absent.`
+  return Type.Optional(Type.Integer({ minimum: 1, maximum, description }))
+}
+
+/** A body has no `default`s: generators take what has one for what is always there. */
+function timeout(name: keyof typeof MEMBER_DEFAULTS, description: string) {
   const { min, max } = GROUP_BOUNDS[name]
-  return Type.Optional(
-    Type.Integer({ minimum: min, maximum: max, default: MEMBER_DEFAULTS[name], description }),
-  )
+  const what = `${description} ${MEMBER_DEFAULTS[name]} when absent.`
+  return Type.Optional(Type.Integer({ minimum: min, maximum: max, description: what }))
 }
 
 const topics = Type.Array(
@@ -60,10 +62,8 @@ const topics = Type.Array(
   },
 )
 
-const from = Words(['earliest', 'latest'], {
-  description: 'Where the group begins in partitions of which it has committed nothing.',
-  default: 'earliest',
-})
+const FROM = ['earliest', 'latest'] as const
+const FROM_DESCRIPTION = 'Where the group begins in partitions of which it has committed nothing.'
 
 /** Body of `POST /v1/groups/{group}/members`. */
 export const JoinBody = Type.Object(
@@ -86,7 +86,9 @@ export const JoinBody = Type.Object(
         description: 'Instead of `topics`: all topics whose name fits, now or later.',
       }),
     ),
-    from: Type.Optional(from),
+    from: Type.Optional(
+      Words(FROM, { description: `${FROM_DESCRIPTION} \`earliest\` when absent.` }),
+    ),
     sessionTimeoutMs: timeout(
       'sessionTimeoutMs',
       'A member that is silent for so long is put out of the group.',
@@ -158,6 +160,7 @@ export const Member = Type.Object(TOLD, { $id: 'Member' })
 export type Member = Static<typeof Member>
 
 const { limit, maxBytes, wait } = ReadQuery.properties
+
 const cursor = Type.Optional(
   Type.String({
     description: 'Goes on where an earlier answer ended; absent: at what is committed.',
@@ -181,8 +184,12 @@ export const PollBody = Type.Object(
           'The cursor behind what the member has processed. `before`: what this answer has is committed before it is sent.',
       }),
     ),
-    limit: Type.Optional(limit),
-    maxBytes: Type.Optional(maxBytes),
+    limit: bounded(LIMITS.recordsPerRead, LIMITS.recordsPerReadDefault, 'Records in the answer'),
+    maxBytes: bounded(
+      LIMITS.bytesPerRead,
+      LIMITS.bytesPerReadDefault,
+      'Bytes of stored batches, but for the first batch, which comes whole',
+    ),
     wait,
   },
   {
@@ -257,7 +264,7 @@ export const GroupStreamQuery = Type.Object(
         description: `${MEMBER_DESCRIPTION}. Of a reader that wants to be the same member after it was started again.`,
       }),
     ),
-    from,
+    from: Words(FROM, { description: FROM_DESCRIPTION, default: 'earliest' }),
     commit: Words(['reconnect', 'before', 'none'], {
       description: `${COMMIT.reconnect} ${COMMIT.before} ${COMMIT.none}`,
       default: 'reconnect',

@@ -15,6 +15,7 @@ export class Api {
   readonly #run = randomBytes(4).toString('hex')
   readonly #errors: ReadonlyMap<string, ErrorRow> = readErrorTable()
   readonly #topics: string[] = []
+  readonly #groups: string[] = []
 
   /** `behindProxy`: where a server is reached itself, if `baseUrl` is that of a proxy. */
   constructor(baseUrl: () => string, behindProxy = baseUrl) {
@@ -59,6 +60,13 @@ export class Api {
     return name
   }
 
+  /** The same for groups. */
+  freshGroup(label: string): string {
+    const name = `conformance-${this.#run}-${this.#groups.length}-${label}`
+    this.#groups.push(name)
+    return name
+  }
+
   async makeTopic(label: string, settings: Record<string, unknown> = {}): Promise<string> {
     const name = this.freshName(label)
     const answer = await this.callJson('PUT', `/v1/topics/${name}`, { partitions: 1, ...settings })
@@ -68,7 +76,18 @@ export class Api {
 
   /** Removes what the run has made. */
   async cleanUp(): Promise<void> {
+    for (const name of this.#groups) await this.#removeGroup(name)
     for (const name of this.#topics) await this.call('DELETE', `/v1/topics/${name}`)
+  }
+
+  async #removeGroup(name: string): Promise<void> {
+    const answer = await this.call('GET', `/v1/groups/${name}`)
+    if (answer.status !== 200) return
+    const { members } = answer.json<{ members: { memberId: string }[] }>()
+    for (const { memberId } of members) {
+      await this.call('DELETE', `/v1/groups/${name}/members/${memberId}`)
+    }
+    await this.call('DELETE', `/v1/groups/${name}`)
   }
 
   async publish(

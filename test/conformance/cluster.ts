@@ -34,8 +34,6 @@ export function describeCluster(api: Api): void {
     })
 
     it.each<[Method, string]>([
-      ['GET', '/v1/groups'],
-      ['POST', '/v1/groups/g/members'],
       ['POST', '/v1/producers'],
       ['POST', '/v1/transactions'],
       ['POST', '/v1/transactions/atomic'],

@@ -10,6 +10,9 @@ import { describeCursors } from './cursors.ts'
 import { describeDeleteRecords } from './delete-records.ts'
 import { describeElections } from './elections.ts'
 import { describeErrors } from './errors.ts'
+import { describeGroupDelivery } from './group-delivery.ts'
+import { describeGroupOffsets } from './group-offsets.ts'
+import { describeGroups } from './groups.ts'
 import { describeLimits } from './limits.ts'
 import { describeLongPoll } from './long-poll.ts'
 import { describeOperations } from './operations.ts'
@@ -43,6 +46,9 @@ export function describeConformance(baseUrl: () => string, behindProxy?: () => s
   describeCompaction(api)
   describeElections(api)
   describeCluster(api)
+  describeGroups(api)
+  describeGroupOffsets(api)
+  describeGroupDelivery(api)
   describeOperations(api)
   describeErrors(api)
   describeLimits(api)

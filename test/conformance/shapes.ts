@@ -28,6 +28,33 @@ export interface Produced {
   readonly records: readonly ProducedRecord[]
 }
 
+export interface TopicPartitions {
+  readonly topic: string
+  readonly partitions: readonly number[]
+}
+
+export interface MemberTold {
+  readonly memberId: string
+  readonly memberEpoch: number
+  readonly assigned: readonly TopicPartitions[]
+  readonly revoking: readonly TopicPartitions[]
+}
+
+export interface GroupPage extends ReadPage, MemberTold {
+  readonly uncommitted?: readonly OffsetReceipt[]
+}
+
+export interface OffsetReceipt {
+  readonly topic: string
+  readonly partition: number
+  readonly offset?: number
+  readonly error?: Problem
+}
+
+export interface OffsetReceipts {
+  readonly offsets: readonly OffsetReceipt[]
+}
+
 export interface Problem {
   readonly type: string
   readonly title: string
@@ -40,6 +67,7 @@ export interface Problem {
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[]
   readonly limit?: number
   readonly retryAfterMs?: number
+  readonly action?: string
   /** Which partition of a read failed, and where the cursor `earliest` or `tail` stands in it. */
   readonly partition?: number
   readonly offset?: number

@@ -50,7 +50,7 @@ const run = (...command: string[]) =>
   runCommand([process.execPath, ...command], { cwd: directory.path, deadlineMs: 120_000 })
 
 describe('a generated client', () => {
-  it('creates, produces, waits and deletes', async () => {
+  it('creates, produces, waits, consumes as a member and deletes', async () => {
     const generated = await run(
       join(MODULES, 'openapi-typescript', 'bin', 'cli.js'),
       'openapi.json',
@@ -67,6 +67,10 @@ describe('a generated client', () => {
       made: 201,
       produced: 1,
       read: [{ key: 'k', value: { total: 12 } }],
+      joined: 201,
+      polled: [{ total: 12 }],
+      committed: 1,
+      left: 204,
       refused: 'topic-not-found',
       removed: 202,
     })

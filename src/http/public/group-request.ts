@@ -2,6 +2,7 @@
 import type { GroupId, MemberId } from '../../core/group-settings.ts'
 import { parseGroupId, parseMemberId } from '../../core/group-settings.ts'
 import { isReservedName, parseTopicName } from '../../core/ids.ts'
+import { isTopicPattern } from '../../core/topic-pattern.ts'
 import type { OffsetOutcome } from '../../front/groups/group-offsets.ts'
 import { assert } from '../../lib/assert.ts'
 import { ServiceError } from '../../lib/service-error.ts'
@@ -42,7 +43,10 @@ export function subscriptionOf({
   readonly topics?: readonly string[]
   readonly pattern?: string
 }): Subscription {
-  if (topics === undefined && pattern !== undefined) return { pattern }
+  if (topics === undefined && pattern !== undefined) {
+    if (isTopicPattern(pattern)) return { pattern }
+    throw invalid('/pattern', 'must be of A-Z a-z 0-9 . _ - and of * and ?, which stand for others')
+  }
   if (topics === undefined || pattern !== undefined) {
     const detail =
       topics === undefined ? 'is missing, and so is pattern' : 'is given, and so is pattern'

@@ -35,6 +35,7 @@ async function main(): Promise<void> {
   const read = await waiting
   if (read.error) throw new Error(read.error.detail)
 
+  const consumed = await consume()
   const refused = await client.GET('/v1/topics/{topic}', { params: { path: { topic: 'missing' } } })
   const removed = await client.DELETE('/v1/topics/{topic}', { params: { path: { topic } } })
 
@@ -43,10 +44,44 @@ async function main(): Promise<void> {
       made: made.response.status,
       produced: produced.data?.records.length,
       read: read.data.records.map(({ key, value }) => ({ key, value })),
+      ...consumed,
       refused: refused.error?.code,
       removed: removed.response.status,
     }),
   )
+}
+
+/** Joins a group, polls, commits, leaves. */
+async function consume(): Promise<object> {
+  const group = 'of-a-generated-client'
+  const member = 'generated'
+  const joined = await client.POST('/v1/groups/{group}/members', {
+    params: { path: { group } },
+    body: { memberId: member, topics: [topic] },
+  })
+  if (joined.error) throw new Error(joined.error.detail)
+  const { memberEpoch } = joined.data
+  const polled = await client.POST('/v1/groups/{group}/members/{member}/poll', {
+    params: { path: { group, member } },
+    body: { memberEpoch, wait: 30 },
+  })
+  if (polled.error) throw new Error(polled.error.detail)
+  const { cursor, records } = polled.data
+  const committed = await client.POST('/v1/groups/{group}/offsets', {
+    params: { path: { group } },
+    body: { cursor },
+  })
+  if (committed.error) throw new Error(committed.error.detail)
+  const left = await client.DELETE('/v1/groups/{group}/members/{member}', {
+    params: { path: { group, member } },
+  })
+  const offsets = committed.data.offsets.map(({ offset = 0 }) => offset)
+  return {
+    joined: joined.response.status,
+    polled: records.map(({ value }) => value),
+    committed: offsets.reduce((sum, offset) => sum + offset, 0),
+    left: left.response.status,
+  }
 }
 
 await main()
