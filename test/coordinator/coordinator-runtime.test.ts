@@ -1,0 +1,285 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { CoordinatorRuntime } from '../../src/coordinator/coordinator-runtime.ts'
+import type { Moment, RecordCodec, Shard } from '../../src/coordinator/shard.ts'
+import { MEDIA } from '../../src/core/record.ts'
+import { nullLogger } from '../../src/env/logger.ts'
+import { ServiceError } from '../../src/lib/service-error.ts'
+import { FakeMetadata } from '../front/topics.ts'
+import { SimClock } from '../sim/sim-clock.ts'
+import { FakeCoordinatorLog } from './fake-coordinator-log.ts'
+
+/** Adds numbers; after each odd sum it adds one by itself, and one more at a time that was set. */
+type Command = { readonly add: number } | 'look' | 'refuse' | 'break' | { readonly at: number }
+
+class Sum implements Shard<Command, number, number> {
+  sum = 0
+  closed = false
+  nextDeadlineMs = Number.POSITIVE_INFINITY
+
+  handle(command: Command) {
+    if (command === 'break') throw new Error('a fault of the shard')
+    if (command === 'refuse') {
+      return { ok: false, code: 'group-full', detail: 'full', committed: 'no' } as const
+    }
+    if (command === 'look') return { records: [], reply: () => this.sum }
+    if ('at' in command) {
+      this.nextDeadlineMs = command.at
+      return { records: [], reply: () => this.sum }
+    }
+    return { records: [command.add], reply: () => this.sum }
+  }
+
+  follow({ monotonicMs }: Moment): number[] {
+    if (monotonicMs >= this.nextDeadlineMs) {
+      this.nextDeadlineMs = Number.POSITIVE_INFINITY
+      return [2]
+    }
+    return this.sum % 2 === 1 ? [1] : []
+  }
+
+  replay(record: number): void {
+    this.sum += record
+  }
+
+  close(): void {
+    this.closed = true
+  }
+}
+
+const CODEC: RecordCodec<number> = {
+  encode: (record, timestampMs) => {
+    const key = Buffer.from('n')
+    const value = Buffer.from(String(record))
+    return { key, value, headers: [], timestampMs, media: MEDIA.bytes }
+  },
+  decode: (_key, value) => (value === null ? undefined : Number(Buffer.from(value).toString())),
+}
+
+const NEVER = new AbortController().signal
+
+describe('a coordinator over a log', () => {
+  let clock: SimClock
+  let log: FakeCoordinatorLog
+  let shards: Sum[]
+  let runtime: CoordinatorRuntime<Command, number, number>
+
+  beforeEach(async () => {
+    clock = new SimClock({ immediates: 'microtask' })
+    log = new FakeCoordinatorLog()
+    shards = []
+    start()
+    await turns()
+  })
+
+  function start(options = {}): void {
+    runtime = new CoordinatorRuntime(
+      {
+        clock,
+        logger: nullLogger,
+        metadata: new FakeMetadata([]),
+        log,
+        codec: CODEC,
+        makeShard: () => {
+          const shard = new Sum()
+          shards.push(shard)
+          return shard
+        },
+      },
+      options,
+    )
+  }
+
+  async function turns(): Promise<void> {
+    for (let i = 0; i < 60; i++) await Promise.resolve()
+  }
+
+  const submit = (command: Command, signal = NEVER) => runtime.submit(command, signal)
+
+  /** The answer if there is one, or the code of the error; undefined while it is waited for. */
+  function watched(promise: Promise<number>) {
+    const seen: { is: unknown } = { is: undefined }
+    promise.then(
+      (reply) => {
+        seen.is = reply
+      },
+      (error: unknown) => {
+        seen.is = error instanceof ServiceError ? `${error.code} ${error.committed}` : error
+      },
+    )
+    return seen
+  }
+
+  test('appends what one turn brings, and what follows, as one batch', async () => {
+    const answers = await Promise.all([submit({ add: 2 }), submit({ add: 3 }), submit('look')])
+    expect(answers).toEqual([6, 6, 6])
+    expect(log.batches).toHaveLength(1)
+  })
+
+  test('answers when what was seen is committed, not before', async () => {
+    log.isEager = false
+    const added = watched(submit({ add: 4 }))
+    await turns()
+    const looked = watched(submit('look'))
+    await turns()
+    expect([added.is, looked.is]).toEqual([undefined, undefined])
+    log.commit()
+    await turns()
+    expect([added.is, looked.is]).toEqual([4, 4])
+  })
+
+  test('says nothing of a state that this node may not lead any more', async () => {
+    log.isLeading = false
+    expect(await watchedNow(submit('look'))).toBe('partition-unavailable no')
+  })
+
+  async function watchedNow(promise: Promise<number>): Promise<unknown> {
+    const seen = watched(promise)
+    await turns()
+    return seen.is
+  }
+
+  test('pipelines so many batches and gathers the rest', async () => {
+    log.isEager = false
+    const answers = [2, 4, 6, 8].map((add) => {
+      const answer = watched(submit({ add }))
+      return turns().then(() => answer)
+    })
+    const seen = []
+    for (const answer of answers) seen.push(await answer)
+    await turns()
+    expect(log.appends.length).toBeLessThanOrEqual(2)
+    while (log.appends.length > 0) {
+      log.commit()
+      await turns()
+    }
+    expect(seen.every(({ is }) => typeof is === 'number')).toBe(true)
+    expect(log.batches.length).toBeLessThanOrEqual(3)
+    expect(await submit('look')).toBe(20)
+  })
+
+  test('loads what the log has', async () => {
+    await submit({ add: 10 })
+    await runtime.close(new ServiceError('draining', 'over'))
+    start()
+    expect(await watchedNow(submit('look'))).toBe('coordinator-loading no')
+    expect(await submit('look')).toBe(10)
+  })
+
+  test.each([
+    ['not-enough-replicas', 'no'],
+    ['outcome-unknown', 'unknown'],
+    ['disk-full', 'no'],
+  ] as const)('drops the state after an append that ended as %s', async (code, committed) => {
+    await submit({ add: 2 })
+    log.isEager = false
+    const added = watched(submit({ add: 4 }))
+    const looked = watched(submit('look'))
+    await turns()
+    log.refuse(code, committed)
+    await turns()
+    expect(added.is).toBe(`${code} ${committed}`)
+    expect(looked.is).toBe('coordinator-loading no')
+    expect(shards[0]?.closed).toBe(true)
+    expect(await watchedNow(submit('look'))).toBe('coordinator-loading no')
+    log.isEager = true
+    await clock.runFor(1_000)
+    await turns()
+    expect(await submit('look')).toBe(2)
+  })
+
+  test('an append of which nobody knew counts when it is found in the log', async () => {
+    log.isEager = false
+    const added = watched(submit({ add: 4 }))
+    await turns()
+    log.refuse('outcome-unknown', 'unknown', true)
+    log.isEager = true
+    await clock.runFor(1_000)
+    await turns()
+    expect(added.is).toBe('outcome-unknown unknown')
+    expect(await submit('look')).toBe(4)
+  })
+
+  test('reads the log again only when nothing is on its way into it', async () => {
+    log.isEager = false
+    const first = watched(submit({ add: 2 }))
+    await turns()
+    const second = watched(submit({ add: 4 }))
+    await turns()
+    expect(log.appends).toHaveLength(2)
+    log.refuse('not-enough-replicas', 'no')
+    await clock.runFor(5_000)
+    await turns()
+    expect(log.loads).toBe(1)
+    log.commit()
+    await clock.runFor(5_000)
+    await turns()
+    expect([first.is, second.is]).toEqual(['not-enough-replicas no', 'partition-unavailable no'])
+    expect(log.loads).toBe(2)
+    expect(await submit('look')).toBe(0)
+  })
+
+  test('one call that breaks does not stop the coordinator', async () => {
+    const broken = watched(submit('break'))
+    await turns()
+    expect(broken.is).toBe('internal-error no')
+    await clock.runFor(1_000)
+    await turns()
+    expect(await submit('look')).toBe(0)
+  })
+
+  test('refuses what the shard refuses, and what comes when too many wait', async () => {
+    expect(await watchedNow(submit('refuse'))).toBe('group-full no')
+    await runtime.close(new ServiceError('draining', 'over'))
+    start({ maxWaiting: 1 })
+    await turns()
+    const [one, two] = [watched(submit('look')), watched(submit('look'))]
+    await turns()
+    expect([one.is, two.is]).toEqual([0, 'overloaded no'])
+  })
+
+  test('does what is due by itself', async () => {
+    await submit({ at: clock.monotonicMs() + 500 })
+    await clock.runFor(499)
+    await turns()
+    expect(log.batches).toHaveLength(0)
+    await clock.runFor(2)
+    await turns()
+    expect(log.batches).toHaveLength(1)
+    expect(await submit('look')).toBe(2)
+  })
+
+  test('a call that nobody waits for any more is not begun', async () => {
+    const stop = new AbortController()
+    const gone = watched(submit({ add: 2 }, stop.signal))
+    stop.abort(new ServiceError('draining', 'gone'))
+    await turns()
+    expect(gone.is).toBe('draining no')
+    expect(await submit('look')).toBe(0)
+  })
+
+  test('what waits ends when the node leads no longer', async () => {
+    log.isEager = false
+    const added = watched(submit({ add: 2 }))
+    await turns()
+    const closing = runtime.close(new ServiceError('partition-unavailable', 'another one leads'))
+    expect(await watchedNow(submit('look'))).toBe('partition-unavailable no')
+    expect(added.is).toBeUndefined()
+    log.refuse('outcome-unknown', 'unknown')
+    await closing
+    await turns()
+    expect(added.is).toBe('outcome-unknown unknown')
+  })
+
+  test('tries to load until it can', async () => {
+    await runtime.close(new ServiceError('draining', 'over'))
+    log.loadError = new ServiceError('partition-unavailable', 'not yet')
+    start()
+    await clock.runFor(3_000)
+    await turns()
+    expect(await watchedNow(submit('look'))).toBe('coordinator-loading no')
+    log.loadError = undefined
+    await clock.runFor(3_000)
+    await turns()
+    expect(await submit('look')).toBe(0)
+  })
+})
