@@ -157,6 +157,12 @@ describe('a coordinator over a log', () => {
     expect(await submit('look')).toBe(20)
   })
 
+  test('appends behind all that it has appended', async () => {
+    expect(await submit({ add: 3 })).toBe(4)
+    expect(await submit({ add: 3 })).toBe(8)
+    expect([log.loads, log.endOffset]).toEqual([1, 4])
+  })
+
   test('loads what the log has', async () => {
     await submit({ add: 10 })
     await runtime.close(new ServiceError('draining', 'over'))
