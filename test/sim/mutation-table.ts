@@ -253,12 +253,6 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: '',
   },
   {
-    name: 'followers get what the disk may refuse',
-    file: 'src/storage/partition-log.ts',
-    find: 'return this.#placedEnd\n',
-    replace: 'return this.#endOffset\n',
-  },
-  {
     name: 'a cut takes damage for the end of the log',
     file: 'src/storage/log-files.ts',
     find: 'if (!isFound && endOffset < offset) {',
@@ -308,6 +302,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/core/placement.ts',
     find: 'if (newRackOnly && chosen.some(({ rack }) => rack === node.rack)) continue',
     replace: '',
+    scenario: 'replicas-on-all-racks',
   },
   {
     name: 'records are promised before they are durable',

@@ -90,4 +90,15 @@ const movingFollower: Scenario = {
   },
 }
 
-export const NEAR_READS: readonly Scenario[] = [laggingFollower, movingFollower]
+/** Racks of two nodes, and one of a single node: no two replicas share one. */
+const unevenRacks: Scenario = {
+  name: 'replicas-on-all-racks',
+  nodes: 5,
+  racks: 3,
+  topic: { partitions: 10 },
+  async play(stage) {
+    await stage.written()
+  },
+}
+
+export const NEAR_READS: readonly Scenario[] = [laggingFollower, movingFollower, unevenRacks]

@@ -21,6 +21,8 @@ export interface Scenario {
   readonly name: string
   readonly nodes?: number
   readonly fronts?: number
+  /** Over how many racks the nodes are spread; each has its own if absent. */
+  readonly racks?: number
   /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
   readonly topic?: TopicSpec
   readonly load?: Partial<WorkloadOptions>
@@ -46,8 +48,14 @@ export async function runScenario(
   code: ClusterCode,
   seed = 1,
 ): Promise<ScenarioResult> {
-  const { nodes = 3, fronts = 1, frontRack = '', memoryBytes } = scenario
-  const options = { nodes, fronts, frontRack, ...(memoryBytes !== undefined && { memoryBytes }) }
+  const { nodes = 3, fronts = 1, racks = nodes, frontRack = '', memoryBytes } = scenario
+  const options = {
+    nodes,
+    fronts,
+    racks,
+    frontRack,
+    ...(memoryBytes !== undefined && { memoryBytes }),
+  }
   const cluster = new SimCluster(seed, code, options)
   const { world, invariants } = cluster
   const load = { producers: 0, readers: 1, deleters: 0, thinkMs: 100, ...scenario.load }
