@@ -1,9 +1,9 @@
 /** Topics that keep the last record of each key. */
 import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.ts'
 import type { Api } from './api.ts'
 
 const WAIT_MS = 90_000
-const LOOK_EVERY_MS = 500
 
 export function describeCompaction(api: Api): void {
   const change = (topic: string, body: object) => api.callJson('PATCH', `/v1/topics/${topic}`, body)
@@ -53,12 +53,11 @@ export function describeCompaction(api: Api): void {
         await api.produce(topic, [{ key: n % 2 === 0 ? 'even' : `odd ${n}`, value }])
       }
       const gone = `/v1/topics/${topic}/partitions/0/records/0`
-      const end = Date.now() + WAIT_MS
-      let first = await api.call('GET', gone)
-      while (first.status === 200 && Date.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
-        first = await api.call('GET', gone)
+      const probe = async () => {
+        const answer = await api.call('GET', gone)
+        return answer.status === 200 ? undefined : answer
       }
+      const first = await eventually('the first record is gone', probe, WAIT_MS)
       api.expectProblem(first, 'record-not-found')
       const records = await api.readAll(topic, '?from=earliest')
       const offsets = records.map(({ offset }) => offset)
