@@ -1,5 +1,6 @@
 /** Followers of a leader whose log is compacted: each compacts for itself, and holds what counts. */
 import { expect, test } from 'vitest'
+import { SeededRandom } from '../../src/env/seeded-random.ts'
 import type { Entry, KeyedRecord } from '../storage/compacted-topic.ts'
 import { COMPACTED, keyedBatch, keyedRecords, latest } from '../storage/compacted-topic.ts'
 import { ClusterHarness } from './cluster-harness.ts'
@@ -111,3 +112,40 @@ test('a leader takes no record without a key, whatever its fronts know', async (
   })
   expect(cluster.log(1).endOffset).toBe(0)
 })
+
+test.each([1, 2, 3, 4, 5, 6])(
+  'replicas that come and go, and compact when they like, agree on what counts, seed %i',
+  async (seed) => {
+    const cluster = await open()
+    const random = new SeededRandom(seed)
+    const below = (limit: number) => Math.floor(random.float() * limit)
+    const model = new Map<string, string>()
+    let leader = 1
+    for (let round = 0; round < 12; round++) {
+      const isAway = below(2) === 0
+      const follower = 3 - leader
+      if (isAway) cluster.kill(follower)
+      cluster.elect(leader, { isr: [leader] })
+      for (let i = 0; i < 12; i++) {
+        const key = `${below(6)}`
+        const value = below(3) === 0 ? null : `${round}.${i}`
+        const batch = keyedBatch([[key, value]], cluster.clock.nowMs())
+        const result = await cluster.appended(leader, ['x'], { batch, acks: 1 })
+        expect(result).toMatchObject({ ok: true })
+        if (value === null) model.delete(key)
+        else model.set(key, value)
+        if (below(4) === 0) await compact(cluster, below(2) === 0 || isAway ? leader : follower)
+        // Long enough for tombstones to go.
+        if (below(6) === 0) await cluster.clock.runFor(8_000)
+      }
+      if (isAway) await cluster.start(follower)
+      cluster.elect(leader, { isr: [leader] })
+      await cluster.untilCopied([1, 2])
+      for (const nodeId of [1, 2]) {
+        expect(latest(await read(cluster, nodeId)), `round ${round}, node ${nodeId}`).toEqual(model)
+      }
+      if (below(2) === 0) leader = follower
+    }
+    expect(cluster.log(1).compacted.purgedEnd).toBeGreaterThan(0)
+  },
+)
