@@ -146,12 +146,6 @@ export class Invariants {
   #checkHolds(node: SimNode, view: ReplicaView): void {
     const record = this.record(view.topicId, view.partition)
     if (record === undefined || view.damaged) return
-    const { mayStartAt } = this.oracle(view.topicId, view.partition)
-    if (view.startOffset > mayStartAt) {
-      this.violation(
-        `${node.name} starts at ${view.startOffset}, and no leader beyond ${mayStartAt}`,
-      )
-    }
     if (!record.isr.includes(node.id) && !record.elr.includes(node.id)) return
     const { committedEnd, deletedTo, name } = this.oracle(view.topicId, view.partition)
     if (view.startOffset < deletedTo) {
