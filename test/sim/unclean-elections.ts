@@ -36,6 +36,11 @@ export class UncleanElections {
     chosen.supervised = false
     chosen.kill()
     await world.sleep(random.float() * GONE_MS)
+    // All heals, and stays so.
+    if (isOver()) {
+      this.#isBusy = false
+      return
+    }
     for (const node of others) node.supervised = false
     for (const node of others) node.kill()
     chosen.supervised = true
