@@ -42,6 +42,8 @@ export interface ClusterFrontOptions {
   /** In-sync replicas of this rack are read first; empty for leaders only. */
   readonly rack?: string
   readonly front?: FrontOptions
+  /** Of the topic that groups are kept in, should it have to be made; 50. */
+  readonly offsetsPartitions?: number
 }
 
 export class ClusterFront {
@@ -83,7 +85,7 @@ export class ClusterFront {
           nodes: this.storage.nodes,
         }),
       },
-      { partitions: OFFSETS_PARTITIONS.cluster },
+      { partitions: options.offsetsPartitions ?? OFFSETS_PARTITIONS.cluster },
     )
     this.front = new Front(
       { ...deps, storage: this.storage, metadata: this.metadata, topics: this.topics },

@@ -10,6 +10,7 @@ import type { PartitionElections } from '../../src/front/partition-elections.ts'
 import type { TopicAdmin } from '../../src/front/topic-admin.ts'
 import type { MetadataView } from '../../src/metadata/metadata-image.ts'
 import type { MetadataStore } from '../../src/metadata/metadata-store.ts'
+import type { GroupService } from '../../src/wire/groups.ts'
 import type { SimService } from './sim-network.ts'
 
 /** The world of one process. */
@@ -60,6 +61,7 @@ export interface StorageUnderTest {
 export interface FrontUnderTest {
   readonly front: Front
   readonly topics: TopicAdmin
+  readonly groups: GroupService
   readonly elections: PartitionElections
   readonly metadata: MetadataView
   stop(): Promise<void>

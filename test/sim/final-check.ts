@@ -1,5 +1,6 @@
 /** After all faults are over: the cluster comes to rest, takes writes again, and holds what it promised. */
 import type { TopicId } from '../../src/core/ids.ts'
+import { isReservedName } from '../../src/core/ids.ts'
 import { batchBaseOffset, batchLeaderEpoch } from '../../src/core/record-batch.ts'
 import type { PartitionRecord } from '../../src/metadata/metadata-records.ts'
 import { recordsOf } from '../replication/replica-harness.ts'
@@ -95,6 +96,7 @@ export class FinalCheck {
       const { running } = front
       if (running === undefined) throw new Error(`liveness: ${front.name} is not up`)
       for (const { topic, partition } of invariants.partitions()) {
+        if (isReservedName(topic.name)) continue
         const image = running.metadata.image.topics.get(topic.name)
         if (image === undefined) throw new Error(`liveness: ${front.name} knows no ${topic.name}`)
         const writer = `last.${front.name}`

@@ -60,7 +60,7 @@ async function startFront(
   seeds: readonly string[],
   rack: string,
 ): Promise<FrontUnderTest> {
-  const options = { seeds, rack, secret: SECRET, autoCreateTopics: false }
+  const options = { seeds, rack, secret: SECRET, autoCreateTopics: false, offsetsPartitions: 2 }
   const front = await ClusterFront.start(
     options,
     { ...worldOf(world), metrics: nullMetrics },
@@ -69,6 +69,7 @@ async function startFront(
   return {
     front: front.front,
     topics: front.topics,
+    groups: front.groups,
     elections: new PartitionElections({
       ...worldOf(world),
       store: front.store,

@@ -3,6 +3,7 @@ import process from 'node:process'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
 import type { ClusterCode } from './cluster-code.ts'
 import { FinalCheck } from './final-check.ts'
+import { GroupWorkload } from './group-workload.ts'
 import type { Invariants } from './invariants.ts'
 import { Nemesis } from './nemesis.ts'
 import type { SeedPlan } from './seed-plan.ts'
@@ -42,13 +43,16 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
     watchedBy(invariants),
   )
   const nemesis = new Nemesis({ world, nodes, fronts, invariants }, { faults, pauseMs })
+  const group = new GroupWorkload(cluster, plan, watchedBy(invariants))
   const play = async () => {
     await cluster.boot()
     for (const { name, ...spec } of topics) await cluster.createTopic(name, spec)
     workload.start()
+    group.start()
     await nemesis.run(plan.durationMs)
     nemesis.heal()
     await workload.stop()
+    await group.finish()
     await new FinalCheck(cluster, workload).run()
   }
   await untilDone(cluster, play)

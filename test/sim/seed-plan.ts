@@ -55,6 +55,8 @@ export interface SeedPlan {
   readonly readers: number
   /** Clients that delete records. */
   readonly deleters: number
+  /** Members of a group that reads all topics. */
+  readonly members: number
   /** Longest pause of a producer between two requests. */
   readonly thinkMs: number
   readonly faults: readonly FaultName[]
@@ -98,6 +100,8 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     readers: 1 + below(2),
     // A leader that may lack records may lack deletions, too.
     deleters: random.float() < 0.3 && !faults.includes('unclean') ? 1 : 0,
+    // Not drawn, so that seeds without a group are what they were. One that lost records may begin anew.
+    members: seed % 3 === 0 && !faults.includes('unclean') ? 2 + (seed % 4) : 0,
     thinkMs: (2 * producers * durationMs) / requests,
     faults,
     durationMs,
