@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { within } from '../support/eventually.ts'
 import type { Api } from './api.ts'
-import { becomes, GroupApi, inOrder, numbers } from './group-api.ts'
+import { becomes, GroupApi, inOrder, namesOf, numbers } from './group-api.ts'
 import type { MemberTold } from './shapes.ts'
 
 export function describeGroups(api: Api): void {
@@ -142,19 +142,23 @@ function describeSharing(api: Api): void {
     expect(Object.values(await group.offsets())).toEqual([1, 1, 1, 1])
   })
 
-  it('lets a member that stays read its partitions on while others move', async () => {
+  it('tells a member that waits what it is to give up, and reads the rest on', async () => {
     const topic = await api.makeTopic('stay', { partitions: 4 })
     const group = new GroupApi(api, 'stay')
     const stays = await group.join([topic])
+    const waiting = stays.poll({ wait: 55, owned: stays.told.assigned })
     const comes = await group.join([topic])
+    const { revoking } = await within('it hears of the change', 15_000, waiting)
+    expect(namesOf(revoking)).toHaveLength(2)
+    const kept = stays.owned
+    await api.produce(
+      topic,
+      numbers(8).map((value) => ({ partition: value % 4, value })),
+    )
+    const { records } = await stays.poll({ owned: [...stays.told.assigned, ...revoking] })
+    expect(new Set(records.map(({ partition }) => `${topic}/${partition}`))).toEqual(new Set(kept))
     await group.settle([stays, comes], 4)
-    const kept = stays.told.assigned
-    const waiting = stays.poll({ wait: 55, owned: kept })
-    await comes.leave()
-    // It hears at once, although nothing was produced.
-    await within('it hears of the change', 15_000, waiting)
-    await group.settle([stays], 4)
-    expect(stays.owned).toHaveLength(4)
+    expect(stays.owned).toEqual(kept)
   })
 
   it('hands on what was not committed when a member leaves', async () => {

@@ -48,6 +48,11 @@ interface Round {
   readonly results: readonly FetchResult[]
 }
 
+/** How long nodes are asked to wait at once; then they are asked again. */
+const ROUND_MS = 30_000
+
+const REVOKING_WAIT_MS = 1_000
+
 export class GroupReader {
   readonly #deps: GroupReaderDeps
 
@@ -74,8 +79,10 @@ export class GroupReader {
     signal: AbortSignal,
   ): Promise<GroupSelection> {
     const { clock, waits } = this.#deps
-    const untilMs = clock.monotonicMs() + request.waitMs
     let { view, start, results } = first
+    // Others wait for what the member is to give up, and it may not know of that yet.
+    const patienceMs = view.revoking.length === 0 ? request.waitMs : REVOKING_WAIT_MS
+    const untilMs = clock.monotonicMs() + Math.min(request.waitMs, patienceMs)
     if (results.length === 0) results = await this.#fetch(request, start, signal)
     for (;;) {
       const selection = select(request, { view, start, results })
@@ -88,7 +95,8 @@ export class GroupReader {
         continue
       }
       if (selection.records > 0 || waitMs <= 0 || waits.isDraining) return selection
-      const news = await waits.first(this.#wait(request, view, start, waitMs), signal)
+      const roundMs = Math.min(Math.ceil(waitMs), ROUND_MS)
+      const news = await waits.first(this.#wait(request, view, start, roundMs), signal)
       results = news.results ?? []
       if (news.view !== undefined) {
         // Whoever holds other partitions now should know at once.
