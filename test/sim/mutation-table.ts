@@ -309,6 +309,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/storage/journal.ts',
     find: 'await written\n',
     replace: 'written.catch((error) => this.#fail(error))\n',
+    scenario: 'power-goes-with-the-acknowledgement',
   },
   {
     name: 'a failed sync is taken for a success',

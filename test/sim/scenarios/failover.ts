@@ -112,6 +112,28 @@ const diesBeforeEpoch: Scenario = {
   },
 }
 
+/** The whole cluster loses power in the moment in which a record is acknowledged, while its disks are slow. */
+const powerGoesWithTheAnswer: Scenario = {
+  name: 'power-goes-with-the-acknowledgement',
+  async play(stage) {
+    await stage.written()
+    await stage.until('rest', () => stage.isAtRest())
+    // A disk may have got it by chance, though nobody waited for it.
+    for (let round = 0; round < 5; round++) {
+      for (const node of stage.cluster.nodes) node.disk.latencyMs = 500
+      const outcome = await stage.produce()
+      stage.check(outcome === 'written', 'a slow disk is no refusal')
+      for (const node of stage.cluster.nodes) {
+        node.disk.latencyMs = undefined
+        stage.down(node, 'power')
+      }
+      for (const node of stage.cluster.nodes) await stage.upAndRunning(node)
+      await stage.until('all are in sync', () => stage.isAtRest())
+    }
+    await stage.written()
+  },
+}
+
 /** Sends a record that followers have on their disks before the leader has it on its own. */
 async function sentAhead(stage: Stage): Promise<{ answered: Promise<unknown> }> {
   await stage.written()
@@ -219,6 +241,7 @@ export const FAILOVERS: readonly Scenario[] = [
   forkByWatermark,
   zigzag,
   diesBeforeEpoch,
+  powerGoesWithTheAnswer,
   diesBeforeItsSync,
   leadsWithoutWhatItSent,
   takenBack,
