@@ -14,6 +14,7 @@ import { clusterPartitions } from './rows/cluster-partitions.ts'
 import { clusterProduce } from './rows/cluster-produce.ts'
 import { failover } from './rows/failover.ts'
 import { fanOut } from './rows/fan-out.ts'
+import { groups } from './rows/groups.ts'
 import { ingest } from './rows/ingest.ts'
 import { latency } from './rows/latency.ts'
 import { longPoll } from './rows/long-poll.ts'
@@ -30,6 +31,7 @@ const STANDALONE: readonly Family[] = [
   read,
   fanOut,
   longPoll,
+  groups,
   peers,
   recovery,
   profiles,

@@ -300,6 +300,45 @@ export const TARGETS: readonly Target[] = [
     gate: Number.POSITIVE_INFINITY,
     stretch: 6,
   },
+  {
+    ...UNPINNED,
+    row: '34a',
+    what: 'commits of one group, 64 connections / produce of the same size with acks=all',
+    gate: 0.9,
+    stretch: 1,
+  },
+  {
+    ...UNPINNED,
+    row: '34b',
+    what: 'the same: p99 of a produce / of a commit',
+    gate: 0.9,
+    stretch: 1,
+  },
+  {
+    ...UNPINNED,
+    row: '35',
+    what: 'pages of some 64 records read as a member / read plainly, any page, in MB/s',
+    gate: 0.9,
+    stretch: 1,
+  },
+  {
+    ...UNPINNED,
+    row: '36a',
+    what: 'one of 6 members with 12 partitions leaves: until others read all of its partitions',
+    unit: 's',
+    better: 'lower',
+    gate: 1,
+    stretch: 0.1,
+  },
+  {
+    ...UNPINNED,
+    row: '36b',
+    what: 'the same: longest pause of a partition that does not move, minus that before',
+    unit: 'ms',
+    better: 'lower',
+    gate: 50,
+    stretch: 10,
+  },
 ]
 
 export type Verdict = 'stretch' | 'gate' | 'below gate'
