@@ -1,6 +1,7 @@
 /** Errors on their way between nodes: a JSON body of code, detail, committed and members. */
 import type { Committed, ErrorCode } from '../lib/service-error.ts'
 import { ERRORS, ServiceError } from '../lib/service-error.ts'
+import type { RefusalText } from '../wire/refusal-json.ts'
 import { parseRefusal, refusalJson } from '../wire/refusal-json.ts'
 import type { InternalRefusalCode } from './internal-refusal.ts'
 import { INTERNAL_REFUSALS, InternalRefusal } from './internal-refusal.ts'
@@ -16,17 +17,17 @@ export function errorAnswer(error: ServiceError | InternalRefusal): ErrorAnswer 
     const body = refusalJson({ code, detail, committed: 'no' })
     return { status: INTERNAL_REFUSALS[code], body }
   }
-  const { code, message: detail, committed, options } = error
+  return { status: ERRORS[error.code].status, body: refusalJson(refusalTextOf(error)) }
+}
+
+export function refusalTextOf({ code, message, committed, options }: ServiceError): RefusalText {
   const { members, retryAfterMs } = options
   return {
-    status: ERRORS[code].status,
-    body: refusalJson({
-      code,
-      detail,
-      committed,
-      ...(members !== undefined && { members }),
-      ...(retryAfterMs !== undefined && { retryAfterMs }),
-    }),
+    code,
+    detail: message,
+    committed,
+    ...(members !== undefined && { members }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
 
@@ -34,10 +35,15 @@ export function errorAnswer(error: ServiceError | InternalRefusal): ErrorAnswer 
 export function parseErrorAnswer(body: Uint8Array): ServiceError | InternalRefusal | undefined {
   const refusal = parseRefusal(body)
   if (refusal === undefined) return undefined
-  const { code, detail, committed, members, retryAfterMs } = refusal
+  const { code, detail } = refusal
   if (isInternal(code)) return new InternalRefusal(code, detail)
-  if (!isPublic(code)) return undefined
-  return new ServiceError(code, detail, {
+  return isPublic(code) ? serviceErrorOf(refusal) : undefined
+}
+
+/** A code that this version does not know becomes an `internal-error`. */
+export function serviceErrorOf(refusal: RefusalText): ServiceError {
+  const { code, detail, committed, members, retryAfterMs } = refusal
+  return new ServiceError(isPublic(code) ? code : 'internal-error', detail, {
     committed: committed satisfies Committed,
     ...(members !== undefined && { members }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),

@@ -1,15 +1,30 @@
-/** Serves what fronts ask of the coordinators of this node. */
-import { decodeGroupCall, encodeGroupReply } from '../wire/group-call-codec.ts'
+/** Serves what fronts ask of the coordinators of this node: each call is answered when it is done. */
+import { ServiceError } from '../lib/service-error.ts'
+import { decodeGroupCalls } from '../wire/group-call-codec.ts'
 import type { GroupCoordinators } from '../wire/group-calls.ts'
+import type { GroupResult } from '../wire/group-frames.ts'
+import { encodeGroupFrame } from '../wire/group-frames.ts'
+import { refusalTextOf } from './error-answer.ts'
 import type { InternalService } from './internal-service.ts'
 import { PATHS } from './paths.ts'
+import { ResultStream } from './result-stream.ts'
 
 export function registerGroupEndpoint(
   service: InternalService,
   coordinators: GroupCoordinators,
 ): void {
-  service.register(PATHS.groupCall, async ({ body, signal }) => {
-    const { partition, call } = decodeGroupCall(body)
-    return { parts: [encodeGroupReply(await coordinators.call(partition, call, signal))] }
+  service.register(PATHS.groupCalls, ({ body, signal }) => {
+    const results = decodeGroupCalls(body).map(({ partition, call }) =>
+      coordinators.call(partition, call, signal).then((reply): GroupResult => ({ reply }), refused),
+    )
+    return { stream: new ResultStream(results, encodeGroupFrame) }
   })
+}
+
+function refused(error: unknown): GroupResult {
+  const known =
+    error instanceof ServiceError
+      ? error
+      : new ServiceError('internal-error', 'the call failed; the log says why', { cause: error })
+  return { refusal: refusalTextOf(known) }
 }

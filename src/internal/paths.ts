@@ -9,7 +9,7 @@ export const PATHS = {
   replicaLogs: '/i/v1/replica-logs',
   handBack: '/i/v1/hand-back',
   deleteRecords: '/i/v1/delete-records',
-  groupCall: '/i/v1/group-call',
+  groupCalls: '/i/v1/group-calls',
   metadata: '/i/v1/metadata',
   metadataGet: '/i/v1/metadata/get',
   metadataTransact: '/i/v1/metadata/transact',

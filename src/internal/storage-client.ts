@@ -3,9 +3,7 @@ import type { TopicId } from '../core/ids.ts'
 import type { ErrorCode } from '../lib/service-error.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import { decodeFetchAnswer, encodeFetchRequest } from '../wire/fetch-codec.ts'
-import { decodeGroupReply, encodeGroupCall } from '../wire/group-call-codec.ts'
-import type { GroupCall, GroupCallKind, GroupReply } from '../wire/group-calls.ts'
-import { isRepeatable } from '../wire/group-calls.ts'
+import type { GroupCallMessage } from '../wire/group-call-codec.ts'
 import type {
   Appended,
   AppendRequest,
@@ -31,6 +29,8 @@ import {
   encodeControl,
 } from '../wire/storage-control.ts'
 import { AppendExchange } from './append-exchange.ts'
+import type { GroupCallResults } from './group-exchange.ts'
+import { GroupExchange } from './group-exchange.ts'
 import type { CallTarget } from './identity.ts'
 import { InternalCallError } from './internal-call-error.ts'
 import type { CallOptions, InternalClient } from './internal-client.ts'
@@ -134,21 +134,16 @@ export class StorageClient {
     return this.#control(PATHS.deleteRecords, call, options, decodeLogStart, 'outcome-unknown')
   }
 
-  /**
-   * As the coordinator of groups that it is.
-   * @throws ServiceError `outcome-unknown` when a call that cannot be repeated may have been carried out
-   */
-  groupCall<K extends GroupCallKind>(
-    partition: number,
-    call: GroupCall<K>,
-    options: WaitOptions,
-  ): Promise<GroupReply<K>> {
-    const { kind } = call
-    const body = [encodeGroupCall({ partition, call: call as GroupCall })]
-    const lane = kind === 'awaitChange' ? 'fetch' : 'control'
-    const unsure = isRepeatable(kind) ? undefined : 'outcome-unknown'
-    const decode = (reply: Uint8Array) => decodeGroupReply(kind, reply)
-    return this.#ask(PATHS.groupCall, body, { lane, ...options }, decode, unsure)
+  /** As the coordinator of groups that it is. A call that cannot be repeated may end as `outcome-unknown`. */
+  groupCalls(
+    messages: readonly GroupCallMessage[],
+    options: WaitOptions & { readonly isParked: boolean },
+  ): GroupCallResults {
+    const exchange = new GroupExchange(messages)
+    const { isParked, ...wait } = options
+    const lane = isParked ? 'fetch' : 'control'
+    void exchange.run(this.#client, this.target, { lane, ...this.#whileThere(wait) })
+    return exchange
   }
 
   #control<T>(

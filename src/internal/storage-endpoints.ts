@@ -1,6 +1,7 @@
 /** Serves what fronts ask of a storage node, over the node's own storage service. */
 import type { Clock } from '../env/clock.ts'
 import { decodeAppend } from '../wire/append-codec.ts'
+import { encodeAppendFrame } from '../wire/append-frames.ts'
 import { decodeFetchRequest, encodeFetchAnswer } from '../wire/fetch-codec.ts'
 import type { StorageService } from '../wire/internal.ts'
 import {
@@ -10,10 +11,11 @@ import {
   decodeResolveOffset,
   encodeControl,
 } from '../wire/storage-control.ts'
-import { AppendResults } from './append-results.ts'
+
 import type { InternalReply, InternalRequest } from './internal-handler.ts'
 import type { InternalService } from './internal-service.ts'
 import { PATHS } from './paths.ts'
+import { ResultStream } from './result-stream.ts'
 
 /** How long the head of an answer waits for the first result, so that both leave in one write. */
 const HEAD_DELAY_MS = 5
@@ -57,7 +59,7 @@ async function append(
   const requests = decodeAppend(body)
   const { promise: admitted, resolve } = Promise.withResolvers<void>()
   const results = storage.append(requests, signal, resolve)
-  const stream = new AppendResults(results)
+  const stream = new ResultStream(results, encodeAppendFrame)
   await Promise.race([admitted, Promise.all(results)])
   if (results.length > 0) await firstOrDelay(results, clock)
   return { stream }

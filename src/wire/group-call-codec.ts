@@ -234,25 +234,26 @@ export interface GroupCallMessage {
   readonly call: GroupCall
 }
 
-export function encodeGroupCall({ partition: at, call }: GroupCallMessage): Uint8Array {
-  return Buffer.from(JSON.stringify({ partition: at, ...call }))
+/** Calls that go to one node together. */
+const CALLS_MAX = 1_000
+
+export function encodeGroupCalls(messages: readonly GroupCallMessage[]): Uint8Array {
+  const calls = messages.map(({ partition: at, call }) => ({ partition: at, ...call }))
+  return Buffer.from(JSON.stringify({ calls }))
 }
 
 /** @throws MalformedMessage, as do the others */
-export function decodeGroupCall(body: Uint8Array): GroupCallMessage {
-  const members = membersOf(parseJson(body))
+export function decodeGroupCalls(body: Uint8Array): readonly GroupCallMessage[] {
+  return list(groupCall, CALLS_MAX)(membersOf(parseJson(body))['calls'])
+}
+
+function groupCall(value: unknown): GroupCallMessage {
+  const members = membersOf(value)
   const kind = oneOf(KINDS)(members['kind'])
   const command = COMMANDS[kind](members['command'])
   return { partition: partition(members['partition']), call: { kind, command } as GroupCall }
 }
 
-export function encodeGroupReply(reply: GroupReply): Uint8Array {
-  return Buffer.from(JSON.stringify(reply))
-}
-
-export function decodeGroupReply<K extends GroupCallKind>(
-  kind: K,
-  body: Uint8Array,
-): GroupReply<K> {
-  return REPLIES[kind](parseJson(body))
+export function readGroupReply<K extends GroupCallKind>(kind: K, reply: unknown): GroupReply<K> {
+  return REPLIES[kind](reply)
 }

@@ -3,12 +3,12 @@ import { expect, test } from 'vitest'
 import type { GroupId, MemberId } from '../../src/core/group-settings.ts'
 import type { TopicId, TopicName } from '../../src/core/ids.ts'
 import {
-  decodeGroupCall,
-  decodeGroupReply,
-  encodeGroupCall,
-  encodeGroupReply,
+  decodeGroupCalls,
+  encodeGroupCalls,
+  readGroupReply,
 } from '../../src/wire/group-call-codec.ts'
 import type { GroupCall, GroupCallKind, GroupCalls } from '../../src/wire/group-calls.ts'
+import { encodeGroupFrame, GroupFrameReader } from '../../src/wire/group-frames.ts'
 import { MalformedMessage } from '../../src/wire/message.ts'
 import { mutated } from './mutated.ts'
 
@@ -113,17 +113,28 @@ const KINDS = Object.keys(CALLS) as GroupCallKind[]
 test.each(KINDS)('%s arrives as it was sent, and so does its answer', (kind) => {
   const { command, reply } = CALLS[kind]
   const message = { partition: 7, call: { kind, command } as GroupCall }
-  expect(decodeGroupCall(encodeGroupCall(message))).toEqual(message)
-  expect(decodeGroupReply(kind, encodeGroupReply(reply))).toEqual(reply)
+  expect(decodeGroupCalls(encodeGroupCalls([message, message]))).toEqual([message, message])
+  const frame = { index: 3, result: { reply } }
+  const bytes = encodeGroupFrame(frame)
+  const reader = new GroupFrameReader()
+  const frames = [bytes.subarray(0, 5), bytes.subarray(5), bytes].flatMap((part) =>
+    reader.push(part),
+  )
+  expect(frames).toEqual([frame, frame])
+  expect(readGroupReply(kind, reply)).toEqual(reply)
 })
 
 test.each(KINDS)('%s that was damaged is refused, or is another one that is valid', (kind) => {
   const { command, reply } = CALLS[kind]
-  const call = encodeGroupCall({ partition: 7, call: { kind, command } as GroupCall })
+  const call = encodeGroupCalls([{ partition: 7, call: { kind, command } as GroupCall }])
   let refused = 0
-  for (const bytes of damaged(call)) refused += isRefused(() => decodeGroupCall(bytes))
-  for (const bytes of damaged(encodeGroupReply(reply))) {
-    refused += isRefused(() => decodeGroupReply(kind, bytes))
+  for (const bytes of damaged(call)) refused += isRefused(() => decodeGroupCalls(bytes))
+  for (const bytes of damaged(encodeGroupFrame({ index: 0, result: { reply } }))) {
+    refused += isRefused(() => {
+      for (const { result } of new GroupFrameReader().push(bytes)) {
+        if ('reply' in result) readGroupReply(kind, result.reply)
+      }
+    })
   }
   expect(refused).toBeGreaterThan(0)
 })
@@ -141,3 +152,15 @@ function isRefused(decode: () => unknown): 0 | 1 {
     throw error
   }
 }
+
+test('a refusal arrives with all that it says', () => {
+  const refusal = {
+    code: 'group-full',
+    detail: 'no',
+    committed: 'no',
+    members: { limit: 3 },
+    retryAfterMs: 5,
+  } as const
+  const frame = { index: 0, result: { refusal } }
+  expect(new GroupFrameReader().push(encodeGroupFrame(frame))).toEqual([frame])
+})

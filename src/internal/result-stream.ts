@@ -1,24 +1,24 @@
 /**
- * The answer to an append call as a stream: results leave as they settle, all that settled since the
- * last piece in one. The stream begins, and with it the head of the answer leaves, when the requests
- * are admitted.
+ * The answer to a call of several requests as a stream: results leave as they settle, all that
+ * settled since the last piece in one.
  */
 import { assert } from '../lib/assert.ts'
-import { encodeAppendFrame } from '../wire/append-frames.ts'
-import type { Appended, Refusal } from '../wire/internal.ts'
 
-export class AppendResults implements AsyncIterable<Uint8Array> {
+export class ResultStream<T> implements AsyncIterable<Uint8Array> {
   #open: number
   #frames: Uint8Array[] = []
   #wake: () => void = () => undefined
 
   /** The promises never reject. */
-  constructor(results: readonly Promise<Appended | Refusal>[]) {
+  constructor(
+    results: readonly Promise<T>[],
+    encode: (frame: { readonly index: number; readonly result: T }) => Uint8Array,
+  ) {
     this.#open = results.length
     results.forEach((promise, index) => {
       promise.then(
-        (result) => this.#settle(encodeAppendFrame({ index, result })),
-        () => assert(false, 'appends settle with a value'),
+        (result) => this.#settle(encode({ index, result })),
+        () => assert(false, 'results settle with a value'),
       )
     })
   }
