@@ -1,6 +1,6 @@
 /** Renders the body of a read: the JSON document, or a line a record. */
 
-import type { TopicName } from '../core/ids.ts'
+import type { TopicId, TopicName } from '../core/ids.ts'
 import { GenerationCache } from '../lib/generation-cache.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import { ByteWriter } from '../wire/byte-writer.ts'
@@ -10,21 +10,15 @@ import type { BatchSlice } from './read-selection.ts'
 export type PageFormat = 'json' | 'ndjson'
 
 const COMMA = 0x2c
-const OPENING = '{"records":['
-const closing = (cursor: string) => `],"cursor":"${cursor}"}`
-
-/** The records of a page of JSON, with commas between them; shared memory. */
-export function recordsOfPage(page: Buffer, cursor: string): Buffer {
-  return page.subarray(OPENING.length, page.length - closing(cursor).length)
-}
 
 export class PageRenderer {
   readonly #cache: GenerationCache<Buffer>
   readonly #out = new ByteWriter()
   #records: RecordRenderer | undefined
 
-  constructor(options: { readonly cacheBytes: number }) {
-    this.#cache = new GenerationCache(options.cacheBytes)
+  /** Bytes of pages that `cached` keeps; none if absent. */
+  constructor({ cacheBytes = 0 }: { readonly cacheBytes?: number } = {}) {
+    this.#cache = new GenerationCache(cacheBytes)
   }
 
   /** `range` names the records for all time: where they start and end in every partition. */
@@ -49,15 +43,34 @@ export class PageRenderer {
     cursor: string,
     format: PageFormat,
   ): Buffer {
+    if (format === 'json') {
+      return this.renderJson(slices, () => topic, `"cursor":"${cursor}"}`)
+    }
     const out = this.#out
     const renderer = this.#recordsOf(topic.name, format)
     out.clear()
-    if (format === 'json') out.ascii(OPENING)
-    for (const [i, { partition, batch, from, records }] of slices.entries()) {
-      if (i > 0 && format === 'json') out.byte(COMMA)
+    for (const { partition, batch, from, records } of slices) {
       renderer.render(out, partition, batch, { from, limit: records })
     }
-    if (format === 'json') out.ascii(closing(cursor))
+    return out.copy()
+  }
+
+  /** A document with the records of any topics; `members` are its other ones, and what closes it. */
+  renderJson(
+    slices: readonly BatchSlice[],
+    topicOf: (topicId: TopicId) => TopicImage,
+    members: string,
+  ): Buffer {
+    const out = this.#out
+    out.clear()
+    out.ascii('{"records":[')
+    for (const [i, { topicId, partition, batch, from, records }] of slices.entries()) {
+      if (i > 0) out.byte(COMMA)
+      const renderer = this.#recordsOf(topicOf(topicId).name, 'json')
+      renderer.render(out, partition, batch, { from, limit: records })
+    }
+    out.ascii('],')
+    out.put(Buffer.from(members))
     return out.copy()
   }
 

@@ -217,18 +217,18 @@ function boundsError(
   { topic, partition, offset }: Resolved,
   bounds: PartitionOffsets | undefined,
 ): ServiceError | undefined {
+  if (bounds !== undefined && offset <= bounds.highWatermark && offset >= bounds.logStartOffset) {
+    return undefined
+  }
   const where = `partition ${partition} of ${topic.name}`
   if (bounds === undefined) {
     return new ServiceError('partition-unavailable', `nobody can say where ${where} ends just now`)
   }
   const { logStartOffset: earliest, highWatermark: tail } = bounds
-  if (offset > tail) {
-    const detail = `offset ${offset} is beyond the end of ${where}, which is ${tail}`
-    return new ServiceError('invalid-offset', detail, { members: { tail } })
-  }
-  if (offset >= earliest) return undefined
-  const detail = `offset ${offset} is before the start of ${where}, which is ${earliest}`
-  return new ServiceError('invalid-offset', detail, { members: { earliest } })
+  const [side, bound] = offset > tail ? ['beyond the end', tail] : ['before the start', earliest]
+  const members = offset > tail ? { tail } : { earliest }
+  const detail = `offset ${offset} is ${side} of ${where}, which is ${bound}`
+  return new ServiceError('invalid-offset', detail, { members })
 }
 
 /** Has the resolved ones committed, all at once, and puts what became of each in its place. */

@@ -30,8 +30,6 @@ export interface GroupsDeps {
 export interface GroupsOptions {
   /** Members that may wait for records at once; 20,000. */
   readonly waitingMembers?: number
-  /** Rendered records that are kept for the next group; 16 MiB. */
-  readonly pageCacheBytes?: number
 }
 
 /** Streams that hold what they fetched; a batch may have 16 MiB. */
@@ -50,7 +48,7 @@ export class Groups {
 
   constructor(deps: GroupsDeps, options: GroupsOptions = {}) {
     this.service = deps.service
-    this.renderer = new PageRenderer({ cacheBytes: options.pageCacheBytes ?? 16 * 1024 * 1024 })
+    this.renderer = new PageRenderer()
     this.#waits = new GroupWaits(deps, options.waitingMembers ?? 20_000)
     this.members = new GroupMembers(deps)
     this.offsets = new GroupOffsets(deps)

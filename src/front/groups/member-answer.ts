@@ -1,9 +1,7 @@
 /** What a member is told about itself, and with it the records that were found for it. */
-import type { TopicId } from '../../core/ids.ts'
 import type { Member, TopicPartitions } from '../../wire/group-members.ts'
 import type { MemberView } from '../../wire/groups.ts'
 import type { PageRenderer } from '../page-renderer.ts'
-import { recordsOfPage } from '../page-renderer.ts'
 import type { BatchSlice } from '../read-selection.ts'
 import type { GroupSelection } from './group-reader.ts'
 
@@ -38,34 +36,16 @@ export function byTopic(
 /** JSON: the records, the cursor behind them, `more`, and what the member is told. */
 export function groupPage(
   renderer: PageRenderer,
-  selection: GroupSelection,
+  { view, after, slices }: GroupSelection,
   more: Readonly<Record<string, unknown>> = {},
 ): Buffer {
-  const { view, after } = selection
   const told = JSON.stringify({ cursor: after.cursor(), ...more, ...memberAnswer(view) })
-  const parts: Buffer[] = []
-  for (const [topicId, slices] of slicesByTopic(selection.slices)) {
-    const from = selection.start.in(topicId)
-    const to = after.in(topicId)
-    const cursor = to.cursor()
-    const range = `${from.offsetsText()}.${cursor}`
-    const page = renderer.cached(range, to.topic, slices, cursor, 'json')
-    parts.push(parts.length === 0 ? OPENING : COMMA, recordsOfPage(page, cursor))
-  }
-  if (parts.length === 0) parts.push(OPENING)
-  parts.push(Buffer.from(`],${told.slice(1)}`))
-  return Buffer.concat(parts)
+  // Between partitions there is no order, and what is prepared for a topic serves all of its records.
+  const inTurn = after.topics.length > 1 ? slices.toSorted(byTopicId) : slices
+  return renderer.renderJson(inTurn, (topicId) => after.in(topicId).topic, told.slice(1))
 }
 
-const OPENING = Buffer.from('{"records":[')
-const COMMA = Buffer.from(',')
-
-function slicesByTopic(slices: readonly BatchSlice[]): Map<TopicId, BatchSlice[]> {
-  const topics = new Map<TopicId, BatchSlice[]>()
-  for (const slice of slices) {
-    const known = topics.get(slice.topicId)
-    if (known === undefined) topics.set(slice.topicId, [slice])
-    else known.push(slice)
-  }
-  return topics
+function byTopicId(a: BatchSlice, b: BatchSlice): number {
+  if (a.topicId === b.topicId) return 0
+  return a.topicId < b.topicId ? -1 : 1
 }

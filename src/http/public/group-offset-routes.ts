@@ -15,6 +15,7 @@ import { Problem } from '../../wire/problem.ts'
 import { ref } from '../../wire/schema.ts'
 import { formatTimestamp } from '../../wire/timestamp.ts'
 import type { App } from '../app.ts'
+import { sendAsciiJson } from '../json-answer.ts'
 import { registerSchemas } from '../route-rules.ts'
 import { traceIdOf } from '../trace-context.ts'
 import type { GroupRoutesDeps } from './group-member-routes.ts'
@@ -175,12 +176,15 @@ function lagRoute(app: App, { groups }: GroupRoutesDeps): void {
   )
 }
 
+/** A commit is answered as often as a record is published: past what fastify does for any payload. */
 function sendReceipts(
   request: FastifyRequest,
   reply: FastifyReply,
   outcomes: readonly OffsetOutcome[],
-) {
+): FastifyReply {
   const { status, body } = receiptsOf(outcomes, traceIdOf(request))
-  reply.code(status)
-  return body
+  if (status === 207) return reply.code(status).send(body)
+  // Names of topics, and numbers.
+  sendAsciiJson(reply, status, JSON.stringify(body))
+  return reply
 }
