@@ -25,6 +25,7 @@ import type {
 import { AppendLink } from './append-link.ts'
 import { ClusterFetch } from './cluster-fetch.ts'
 import { imageChange } from './image-change.ts'
+import { OffsetsLookup } from './offsets-lookup.ts'
 import { StorageNodes } from './storage-nodes.ts'
 
 export interface ClusterStorageDeps {
@@ -57,6 +58,10 @@ export class ClusterStorage implements StorageService {
   readonly #fetch: ClusterFetch
   readonly #links = new WeakMap<StorageClient, AppendLink>()
   readonly #stop = new AbortController()
+  readonly #lookup = new OffsetsLookup(() => ({
+    deadlineMs: this.#deps.clock.monotonicMs() + DESCRIBE_MS,
+    signal: this.#stop.signal,
+  }))
 
   constructor(deps: ClusterStorageDeps, options: Partial<ClusterStorageOptions> = {}) {
     this.#deps = deps
@@ -99,7 +104,7 @@ export class ClusterStorage implements StorageService {
     )
   }
 
-  /** One call for each leader. */
+  /** One call for each leader, which many share. */
   async offsetsOf(places: readonly PartitionPlace[]): Promise<(PartitionOffsets | undefined)[]> {
     const found: (PartitionOffsets | undefined)[] = places.map(() => undefined)
     const groups = new Map<StorageClient, number[]>()
@@ -110,13 +115,10 @@ export class ClusterStorage implements StorageService {
       if (group === undefined) groups.set(client, [i])
       else group.push(i)
     }
-    const { signal } = this.#stop
-    const deadlineMs = this.#deps.clock.monotonicMs() + DESCRIBE_MS
     await Promise.all(
       [...groups].map(async ([client, group]) => {
         const asked = group.map((i) => places[i] as PartitionPlace)
-        // Whoever cannot be asked hides nobody else.
-        const told = await client.offsetsOf(asked, { deadlineMs, signal }).catch(() => [])
+        const told = await this.#lookup.ask(client, asked)
         for (const [at, i] of group.entries()) found[i] = told[at]
       }),
     )
