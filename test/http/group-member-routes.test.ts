@@ -133,6 +133,22 @@ describe('reading as a member', () => {
     const back = await curlew.poll('a', { memberEpoch: told.memberEpoch, cursor })
     expect(back.assigned).toEqual([{ topic: 'orders', partitions: [0, 1, 2, 3] }])
     expect(values(back)).toEqual(['1', '3'])
+    // Nor does a commit, although the member owns them all by now.
+    const { memberEpoch: now } = back
+    const late = await curlew.call('POST', '/g/offsets', {
+      memberId: 'a',
+      memberEpoch: now,
+      cursor,
+    })
+    expect(late.statusCode).toBe(207)
+    expect(late.json()).toMatchObject({
+      offsets: [
+        { offset: 1 },
+        { error: { code: 'partition-not-owned' } },
+        { offset: 1 },
+        { partition: 3, error: {} },
+      ],
+    })
   })
 
   test('waits for a record, and for a change of what the member owns', async () => {
@@ -307,12 +323,26 @@ describe('polling', () => {
     for (let i = 0; i < 12; i++) curlew.put(orders, i % 4, `${i}`)
     const { memberEpoch } = await curlew.join('m')
     const body = { memberEpoch, commit: 'before', limit: 5 }
+    // Both have read the same records when the first of them commits.
+    let pending: (() => void)[] = []
+    curlew.service.before = (call) => {
+      if (call !== 'commit') return undefined
+      const { promise, resolve } = Promise.withResolvers<void>()
+      pending.push(resolve)
+      if (pending.length === 2) for (const go of pending) go()
+      return promise
+    }
     const seen: string[] = []
-    for (let round = 0; round < 6; round++) {
+    for (const delivered of [5, 5, 2]) {
+      pending = []
       const pages = await Promise.all([curlew.poll('m', body), curlew.poll('m', body)])
+      const [one = 0, two = 0] = pages
+        .map(({ records }) => records.length)
+        .toSorted((x, y) => x - y)
+      expect([one, two]).toEqual([0, delivered])
       seen.push(...pages.flatMap(values))
     }
-    expect(seen.toSorted((a, b) => Number(a) - Number(b))).toEqual(
+    expect(seen.toSorted((x, y) => Number(x) - Number(y))).toEqual(
       Array.from({ length: 12 }, (_, i) => `${i}`),
     )
   })
