@@ -93,7 +93,9 @@ export class StorageClient {
     places: readonly PartitionPlace[],
     options: WaitOptions,
   ): Promise<(PartitionOffsets | undefined)[]> {
-    return this.#control(PATHS.offsetsOf, { places }, options, (body) =>
+    // Whoever asks may know more of a place than has to travel.
+    const bare = places.map(({ topicId, partition }) => ({ topicId, partition }))
+    return this.#control(PATHS.offsetsOf, { places: bare }, options, (body) =>
       decodeOffsetsOf(body, places.length),
     )
   }
