@@ -1,6 +1,7 @@
 /**
  * Six members share twelve partitions through both fronts while members, fronts and storage nodes are
- * killed: every record is processed, and, where offsets are committed first, none of them twice.
+ * killed, by polls and by streams: every record is processed, and, where offsets are committed first, none
+ * of them twice.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ClusterLoad } from '../support/cluster-load.ts'
@@ -77,7 +78,8 @@ describeIfPossible('groups of a cluster', clusterObstacle(), () => {
     const options = { urls: () => cluster.urls, topic: TOPIC, random }
     const after = new GroupLoad({ ...options, group: 'after', commit: 'after' })
     const before = new GroupLoad({ ...options, group: 'before', commit: 'before' })
-    groups = [after, before]
+    const followers = new GroupLoad({ ...options, group: 'followers', commit: 'reconnect' })
+    groups = [after, before, followers]
     for (const group of groups) group.join(MEMBERS)
     const load = new ClusterLoad({
       urls: () => cluster.urls,
@@ -97,9 +99,11 @@ describeIfPossible('groups of a cluster', clusterObstacle(), () => {
     expect(await load.anomalies(() => true)).toEqual([])
     const stored = await readTopic(cluster.url, TOPIC)
     expect(stored.length).toBeGreaterThan(SOME * 10)
-    await eventually('everything is processed', () =>
-      after.missed(stored).length === 0 ? true : undefined,
-    )
+    for (const group of [after, followers]) {
+      await eventually(`everything is processed`, () =>
+        group.missed(stored).length === 0 ? true : undefined,
+      )
+    }
     await eventually('everything is delivered', async () => {
       const lag = (await call(cluster.url, 'GET', '/v1/groups/before/lag')).json<{
         records: number
@@ -111,7 +115,7 @@ describeIfPossible('groups of a cluster', clusterObstacle(), () => {
     )
     expect(owned.toSorted((a, b) => a - b)).toEqual(Array.from({ length: PARTITIONS }, (_, i) => i))
     console.info(
-      `${stored.length} records; processed again: ${after.repeated.length}; given up: ${before.missed(stored).length}`,
+      `${stored.length} records; processed again: ${after.repeated.length} by polls, ${followers.repeated.length} by streams; given up: ${before.missed(stored).length}`,
       Object.fromEntries(after.refusals),
       Object.fromEntries(before.refusals),
     )

@@ -1,6 +1,7 @@
 /** Members of a group at work, through whichever front, with what each of them was given. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { EventStream } from './event-stream.ts'
 import { eventually } from './eventually.ts'
 import type { StoredRecord } from './history-checker.ts'
 import type { Answer } from './http-client.ts'
@@ -11,8 +12,11 @@ export interface GroupLoadOptions {
   readonly urls: () => readonly string[]
   readonly group: string
   readonly topic: string
-  /** `after`: what was processed is committed by the next poll. `before`: what is delivered. */
-  readonly commit: 'after' | 'before'
+  /**
+   * `after`: what was processed is committed by the next poll. `before`: what is delivered. `reconnect`:
+   * members follow streams, and commit by coming back.
+   */
+  readonly commit: 'after' | 'before' | 'reconnect'
   readonly random: SeededRandom
 }
 
@@ -25,13 +29,21 @@ interface Page {
 const SESSION_MS = 6_000
 const LIMIT = 20
 
+interface Running {
+  readonly memberId: string
+  readonly stop: AbortController
+  readonly done: Promise<void>
+}
+
 export class GroupLoad {
   /** How often each record was processed, by `partition/offset`. */
   readonly processed = new Map<string, number>()
   /** Answers other than success, by their code. */
   readonly refusals = new Map<string, number>()
   readonly #options: GroupLoadOptions
-  readonly #members: { readonly stop: AbortController; readonly done: Promise<void> }[] = []
+  readonly #members: Running[] = []
+  /** Of members that were killed: who follows streams is started again under its name. */
+  readonly #freeIds: string[] = []
 
   constructor(options: GroupLoadOptions) {
     this.#options = options
@@ -44,7 +56,12 @@ export class GroupLoad {
   join(count = 1): void {
     for (let i = 0; i < count; i++) {
       const stop = new AbortController()
-      this.#members.push({ stop, done: this.#work(stop.signal) })
+      const isFollower = this.#options.commit === 'reconnect'
+      const memberId = (isFollower ? this.#freeIds.pop() : undefined) ?? randomUUID()
+      const work = isFollower
+        ? this.#follow(memberId, stop.signal)
+        : this.#work(memberId, stop.signal)
+      this.#members.push({ memberId, stop, done: work })
     }
   }
 
@@ -53,6 +70,7 @@ export class GroupLoad {
     const [victim] = this.#members.splice(this.#options.random.between(0, this.#members.length), 1)
     victim?.stop.abort()
     await victim?.done
+    if (victim !== undefined) this.#freeIds.push(victim.memberId)
   }
 
   async stop(): Promise<void> {
@@ -77,8 +95,36 @@ export class GroupLoad {
     return [...this.processed].filter(([, times]) => times > 1).map(([place]) => place)
   }
 
-  async #work(signal: AbortSignal): Promise<void> {
-    const memberId = randomUUID()
+  /** As a browser does: comes back with the last id that it has seen, until it is killed. */
+  async #follow(memberId: string, signal: AbortSignal): Promise<void> {
+    const { urls, group, topic, random } = this.#options
+    const path = `/v1/groups/${group}/stream?topics=${topic}&member=${memberId}`
+    let lastEventId = ''
+    while (!signal.aborted) {
+      const headers = lastEventId === '' ? {} : { 'last-event-id': lastEventId }
+      const url = random.pick([...urls()])
+      const stream = await EventStream.open(url, path, { headers, deadlineMs: 100_000 }).catch(
+        () => undefined,
+      )
+      const close = () => void stream?.close()
+      signal.addEventListener('abort', close, { once: true })
+      try {
+        for (;;) {
+          const event = stream?.status === 200 ? await stream.next() : undefined
+          if (event === undefined || signal.aborted) break
+          lastEventId = event.id
+          if (event.event === 'message') this.#process(JSON.parse(event.data) as StoredRecord)
+        }
+      } catch {
+        // The front is gone.
+      }
+      signal.removeEventListener('abort', close)
+      await stream?.close()
+      await delay(50)
+    }
+  }
+
+  async #work(memberId: string, signal: AbortSignal): Promise<void> {
     const { topic, commit } = this.#options
     let memberEpoch: number | undefined
     let cursor: string | undefined
