@@ -324,11 +324,14 @@ function answerOf<Command, Reply, Record>(
   { resolve, reject }: Call<Command, Reply>,
   handled: Handled<Record, Reply>,
 ): Answer {
-  if (!('records' in handled)) {
-    return { hasRecords: false, leave: () => reject(errorOf(handled)), reject }
-  }
-  const reply = handled.reply()
-  return { hasRecords: handled.records.length > 0, leave: () => resolve(reply), reject }
+  const hasRecords = 'records' in handled && handled.records.length > 0
+  const reply = 'records' in handled ? handled.reply() : handled
+  const leave = () => (isRefusal(reply) ? reject(errorOf(reply)) : resolve(reply))
+  return { hasRecords, leave, reject }
+}
+
+function isRefusal<Reply>(reply: Reply | Refusal): reply is Refusal {
+  return typeof reply === 'object' && reply !== null && 'ok' in reply && reply.ok === false
 }
 
 /** Runs of records that each make a batch of about so many bytes. */

@@ -32,7 +32,7 @@ export function refuse(
 }
 
 /** An answer that changes nothing. */
-export function answer<Reply>(reply: () => Reply): Decision<Reply> {
+export function answer<Reply>(reply: () => Reply | Refusal): Decision<Reply> {
   return { records: [], reply }
 }
 

@@ -1,5 +1,4 @@
 /** Members come, stay and go. What they then get to read follows by itself: see group-following.ts. */
-import type { MemberId } from '../core/group-settings.ts'
 import { DEFAULT_GROUP_SETTINGS } from '../core/group-settings.ts'
 import { LIMITS } from '../core/limits.ts'
 import { joined, released, takenOver } from '../core/member-assignment.ts'
@@ -8,13 +7,15 @@ import type {
   JoinedMember,
   JoinGroup,
   LeaveGroup,
+  MemberPlace,
   MemberView,
   ReleasePartitions,
   ViewMember,
 } from '../wire/groups.ts'
+import type { Refusal } from '../wire/internal.ts'
 import type { Group, Member } from './group.ts'
 import type { Decision, GroupScene } from './group-decision.ts'
-import { answer, currentMember, refuse } from './group-decision.ts'
+import { answer, currentMember, memberNotFound, refuse } from './group-decision.ts'
 import type { GroupRecord, GroupValue, MemberValue } from './group-records.ts'
 import { memberView } from './group-views.ts'
 import { subscriptionKey } from './topic-catalogue.ts'
@@ -53,7 +54,7 @@ export function join(scene: GroupScene, command: JoinGroup): Decision<JoinedMemb
       { kind: 'member', groupId, memberId, value: memberValue(command) },
       { kind: 'assignment', groupId, memberId, value: assignment },
     ],
-    reply: () => joinedView(scene, groupId, memberId, true),
+    reply: () => joinedView(scene, command, true),
   }
 }
 
@@ -70,7 +71,7 @@ function joinAgain(
     return refuse('instance-in-use', `instance ${instanceId} is member ${holder.memberId}`)
   }
   scene.renew(member)
-  const reply = () => joinedView(scene, groupId, memberId, false)
+  const reply = () => joinedView(scene, command, false)
   const value = memberValue(command)
   if (isSameMember(value, member.info)) return answer(reply)
   const records: GroupRecord[] = [
@@ -98,7 +99,7 @@ function giveUp(
   { memberEpoch, owned }: Heartbeat,
 ): Decision<MemberView> {
   const { memberId, assignment } = member
-  const reply = () => memberView(group, member, scene.catalogue)
+  const reply = () => viewOf(scene, member)
   const value = owned === undefined ? assignment : released(assignment, memberEpoch, owned)
   if (value === assignment) return answer(reply)
   return { records: [{ kind: 'assignment', groupId: group.id, memberId, value }], reply }
@@ -107,9 +108,9 @@ function giveUp(
 export function view(scene: GroupScene, command: ViewMember): Decision<MemberView> {
   const found = currentMember(scene, command)
   if ('ok' in found) return found
-  const { group, member } = found
+  const { member } = found
   if (command.renew === true) scene.renew(member)
-  return answer(() => memberView(group, member, scene.catalogue))
+  return answer(() => viewOf(scene, member))
 }
 
 export function leave(scene: GroupScene, command: LeaveGroup): Decision<null> {
@@ -150,15 +151,21 @@ function goneRecords({ groupId, memberId }: Member): GroupRecord[] {
   ]
 }
 
+/** Of the member as it is then, unless another call of the same turn, or time, has put it out. */
+function viewOf(scene: GroupScene, { groupId, memberId }: MemberPlace): MemberView | Refusal {
+  const group = scene.find(groupId)
+  const member = group?.members.get(memberId)
+  if (group === undefined || member === undefined) return memberNotFound(groupId, memberId)
+  return memberView(group, member, scene.catalogue)
+}
+
 function joinedView(
   scene: GroupScene,
-  groupId: string,
-  memberId: MemberId,
+  place: MemberPlace,
   created: boolean,
-): JoinedMember {
-  const group = scene.find(groupId) as Group
-  const member = group.members.get(memberId) as Member
-  return { ...memberView(group, member, scene.catalogue), created }
+): JoinedMember | Refusal {
+  const view = viewOf(scene, place)
+  return 'ok' in view ? view : { ...view, created }
 }
 
 /** The first member's word holds for all that come while there are some. */

@@ -12,9 +12,12 @@ export interface Moment {
   readonly image: MetadataImage
 }
 
-/** `reply` is called once, after the records, and all that follows from them, were replayed. */
+/**
+ * `reply` is called once, after the records, those of all calls of the same turn, and all that
+ * follows from them were replayed: what the call found may be gone by then.
+ */
 export type Handled<Record, Reply> =
-  | { readonly records: readonly Record[]; readonly reply: () => Reply }
+  | { readonly records: readonly Record[]; readonly reply: () => Reply | Refusal }
   | Refusal
 
 export interface Shard<Command, Reply, Record> {

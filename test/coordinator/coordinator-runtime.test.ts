@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { CoordinatorRuntime } from '../../src/coordinator/coordinator-runtime.ts'
-import type { Moment, RecordCodec, Shard } from '../../src/coordinator/shard.ts'
+import type { Handled, Moment, RecordCodec, Shard } from '../../src/coordinator/shard.ts'
 import { MEDIA } from '../../src/core/record.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
@@ -9,17 +9,32 @@ import { SimClock } from '../sim/sim-clock.ts'
 import { FakeCoordinatorLog } from './fake-coordinator-log.ts'
 
 /** Adds numbers; after each odd sum it adds one by itself, and one more at a time that was set. */
-type Command = { readonly add: number } | 'look' | 'refuse' | 'break' | { readonly at: number }
+type Command =
+  | { readonly add: number }
+  | 'look'
+  | 'refuse'
+  | 'regret'
+  | 'break'
+  | { readonly at: number }
 
 class Sum implements Shard<Command, number, number> {
   sum = 0
   closed = false
   nextDeadlineMs = Number.POSITIVE_INFINITY
 
-  handle(command: Command) {
+  handle(command: Command): Handled<number, number> {
     if (command === 'break') throw new Error('a fault of the shard')
     if (command === 'refuse') {
       return { ok: false, code: 'group-full', detail: 'full', committed: 'no' } as const
+    }
+    if (command === 'regret') {
+      const refusal = {
+        ok: false,
+        code: 'member-not-found',
+        detail: 'gone',
+        committed: 'no',
+      } as const
+      return { records: [2], reply: () => refusal }
     }
     if (command === 'look') return { records: [], reply: () => this.sum }
     if ('at' in command) {
@@ -231,6 +246,11 @@ describe('a coordinator over a log', () => {
     await clock.runFor(1_000)
     await turns()
     expect(await submit('look')).toBe(0)
+  })
+
+  test('refuses what turned out wrong by the end of the turn', async () => {
+    expect(await watchedNow(submit('regret'))).toBe('member-not-found no')
+    expect(await submit('look')).toBe(2)
   })
 
   test('refuses what the shard refuses, and what comes when too many wait', async () => {

@@ -155,6 +155,13 @@ describe('members', () => {
     expect(readers.world.describe(groupId).members).toHaveLength(1)
   })
 
+  test('who is gone before the turn is over is not told that it is in', () => {
+    const { world } = new Readers()
+    const joined = world.begin('join', joining('m1'))
+    world.done('leave', { groupId, memberId: id('m1') })
+    expect(joined()).toMatchObject({ code: 'member-not-found' })
+  })
+
   test('members of one group share an assignor', () => {
     const readers = new Readers()
     readers.join('m1', { assignor: 'range' })

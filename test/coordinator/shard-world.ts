@@ -26,16 +26,23 @@ export class ShardWorld {
     return { nowMs: this.nowMs, monotonicMs: this.nowMs, image: this.metadata.image }
   }
 
-  /** @throws what was refused, as a value of its own kind */
   call<K extends GroupCallKind>(
     kind: K,
     command: GroupCall<K>['command'],
   ): GroupReply<K> | Refusal {
+    return this.begin(kind, command)()
+  }
+
+  /** A call whose answer is made later, as when others are handled in the same turn. */
+  begin<K extends GroupCallKind>(
+    kind: K,
+    command: GroupCall<K>['command'],
+  ): () => GroupReply<K> | Refusal {
     const handled = this.shard.handle({ kind, command } as GroupCall, this.moment)
-    if (!('records' in handled)) return handled
+    if (!('records' in handled)) return () => handled
     this.#replay(handled.records)
     this.follow()
-    return handled.reply() as GroupReply<K>
+    return handled.reply as () => GroupReply<K> | Refusal
   }
 
   /** As `call`, for what must not be refused. */
