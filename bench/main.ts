@@ -14,7 +14,7 @@ import { clusterPartitions } from './rows/cluster-partitions.ts'
 import { clusterProduce } from './rows/cluster-produce.ts'
 import { failover } from './rows/failover.ts'
 import { fanOut } from './rows/fan-out.ts'
-import { groups } from './rows/groups.ts'
+import { clusterGroups, groups } from './rows/groups.ts'
 import { ingest } from './rows/ingest.ts'
 import { latency } from './rows/latency.ts'
 import { longPoll } from './rows/long-poll.ts'
@@ -37,7 +37,7 @@ const STANDALONE: readonly Family[] = [
   profiles,
 ]
 
-const CLUSTER: readonly Family[] = [clusterProduce, clusterPartitions, failover]
+const CLUSTER: readonly Family[] = [clusterProduce, clusterPartitions, clusterGroups, failover]
 
 const HELP = `npm run bench -- [options]
   --cluster       the rows of a cluster, with three storage nodes, a front and etcd

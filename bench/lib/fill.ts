@@ -5,7 +5,11 @@ import { ndjsonBatch } from './payload.ts'
 /** Batches of a size that pages of 64 records are made of. */
 const BATCH_RECORDS = 16
 
-export async function fill(server: Curlew, topic: string, records: number): Promise<void> {
+export async function fill(
+  server: Pick<Curlew, 'url'>,
+  topic: string,
+  records: number,
+): Promise<void> {
   const body = ndjsonBatch(BATCH_RECORDS)
   for (let written = 0; written < records; written += BATCH_RECORDS) {
     const response = await fetch(server.url(`/v1/topics/${topic}/records`), {

@@ -16,7 +16,8 @@ export interface RebalanceConfig {
 
 interface Page {
   readonly records: readonly { readonly partition: number }[]
-  readonly cursor: string
+  /** Absent from the answer to a join. */
+  readonly cursor?: string
   readonly memberEpoch: number
   readonly assigned: readonly { readonly partitions: readonly number[] }[]
 }

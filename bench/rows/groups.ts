@@ -1,7 +1,8 @@
-/** Rows 34 - 36: what groups cost against plain produces and reads, and what a member that leaves costs the others. */
+/** Rows 34 - 37: what groups cost against plain produces and reads, and what a member that leaves costs the others. */
 import type { Bench, Family } from '../lib/bench.ts'
 import { bodyFile } from '../lib/bench.ts'
 import { Curlew } from '../lib/curlew.ts'
+import { CurlewCluster } from '../lib/curlew-cluster.ts'
 import { fill } from '../lib/fill.ts'
 import { Helper } from '../lib/helper.ts'
 import { interleave } from '../lib/interleave.ts'
@@ -27,20 +28,47 @@ export const groups: Family = {
   async measure(bench: Bench): Promise<Measurement[]> {
     await using curlew = await Curlew.start(bench.stage)
     const measurements: Measurement[] = []
-    if (['34a', '34b'].some(bench.wants)) measurements.push(...(await commits(bench, curlew)))
+    if (['34a', '34b'].some(bench.wants)) {
+      measurements.push(...(await commits(bench, curlew, ['34a', '34b'])))
+    }
     if (bench.wants('35')) measurements.push(await reads(bench, curlew))
     if (['36a', '36b'].some(bench.wants)) measurements.push(...(await rebalances(bench, curlew)))
     return measurements.filter(({ row }) => bench.wants(row))
   },
 }
 
-async function commits(bench: Bench, curlew: Curlew): Promise<Measurement[]> {
+export const clusterGroups: Family = {
+  name: 'cluster groups',
+  rows: ['37a', '37b'],
+  async measure(bench: Bench): Promise<Measurement[]> {
+    await using cluster = await CurlewCluster.start(bench.stage, { storageNodes: 3 })
+    const front = {
+      port: cluster.port,
+      pid: cluster.frontPid,
+      url: (path: string) => `http://127.0.0.1:${cluster.port}${path}`,
+      createTopic: (name: string) =>
+        cluster.createTopic(name, { partitions: 1, replicationFactor: 3 }),
+    }
+    return (await commits(bench, front, ['37a', '37b'])).filter(({ row }) => bench.wants(row))
+  },
+}
+
+/** A standalone server, or a front of a cluster. */
+type Server = Pick<Curlew, 'port' | 'pid' | 'url' | 'createTopic'>
+
+/** `rows`: of the rates, and of the p99. */
+async function commits(
+  bench: Bench,
+  curlew: Server,
+  rows: readonly [string, string],
+): Promise<Measurement[]> {
   const { stage, plan } = bench
   await curlew.createTopic('committed')
   await fill(curlew, 'committed', 16)
   const { memberEpoch } = await join(curlew, 'committers', 'committed')
-  const offsets = [{ topic: 'committed', partition: 0, offset: 16 }]
-  const body = JSON.stringify({ memberId: 'member', memberEpoch, offsets })
+  const page = `/v1/groups/committers/members/member/records?memberEpoch=${memberEpoch}`
+  const { cursor } = (await (await fetch(curlew.url(page))).json()) as { cursor: string }
+  const body = JSON.stringify({ cursor })
   const post = {
     port: curlew.port,
     connections: COMMIT_CONNECTIONS,
@@ -51,7 +79,7 @@ async function commits(bench: Bench, curlew: Curlew): Promise<Measurement[]> {
   }
   const at = (path: string) => () => withUsage(curlew.pid, () => wrkPost(stage, { ...post, path }))
   const samples = await interleave(
-    'row 34',
+    `rows ${rows}`,
     {
       commit: at('/v1/groups/committers/offsets'),
       produce: at('/v1/topics/committed/publish?acks=all'),
@@ -63,8 +91,8 @@ async function commits(bench: Bench, curlew: Curlew): Promise<Measurement[]> {
     return { name, samples: samples[name], metric }
   }
   return [
-    ratio('34a', side('commit', 'perSecond'), side('produce', 'perSecond'), limit),
-    ratio('34b', side('produce', 'p99Ms'), side('commit', 'p99Ms'), 'ours is the produce here'),
+    ratio(rows[0], side('commit', 'perSecond'), side('produce', 'perSecond'), limit),
+    ratio(rows[1], side('produce', 'p99Ms'), side('commit', 'p99Ms'), 'ours is the produce here'),
   ]
 }
 
@@ -124,7 +152,7 @@ async function rebalances(bench: Bench, curlew: Curlew): Promise<Measurement[]> 
 }
 
 async function join(
-  curlew: Curlew,
+  curlew: Server,
   group: string,
   topic: string,
   sessionTimeoutMs = 600_000,
