@@ -10,8 +10,8 @@ export interface EpochStart {
 }
 
 export class LeaderEpochs {
-  /** Epochs and start offsets both ascend. */
-  #starts: EpochStart[] = []
+  /** Epochs and start offsets both ascend. Replaced, never changed: checkpoints hold what they were given. */
+  #starts: readonly EpochStart[] = []
 
   constructor(starts: readonly EpochStart[] = []) {
     for (const { leaderEpoch, startOffset } of starts) this.begin(leaderEpoch, startOffset)
@@ -30,17 +30,21 @@ export class LeaderEpochs {
   begin(leaderEpoch: number, startOffset: number): void {
     // An epoch in which nothing was written leaves no trace, whatever follows it.
     const empty = this.#starts.at(-1)
-    if (empty?.startOffset === startOffset && empty.leaderEpoch !== leaderEpoch) this.#starts.pop()
-    const last = this.#starts.at(-1)
+    const isVoid = empty?.startOffset === startOffset && empty.leaderEpoch !== leaderEpoch
+    const before = isVoid ? this.#starts.slice(0, -1) : this.#starts
+    const last = before.at(-1)
     if (last !== undefined) {
-      if (leaderEpoch === last.leaderEpoch) return
+      if (leaderEpoch === last.leaderEpoch) {
+        this.#starts = before
+        return
+      }
       assert(
         leaderEpoch > last.leaderEpoch,
         `leader epoch ${leaderEpoch} after ${last.leaderEpoch}`,
       )
       assert(startOffset >= last.startOffset, `epoch ${leaderEpoch} starts before its predecessor`)
     }
-    this.#starts.push({ leaderEpoch, startOffset })
+    this.#starts = [...before, { leaderEpoch, startOffset }]
   }
 
   /**

@@ -1,5 +1,6 @@
 /** What must hold of a cluster at every moment, looked at while it runs. */
 import type { TopicId, TopicName } from '../../src/core/ids.ts'
+import { isCompacted } from '../../src/core/topic.ts'
 import { CONTROLLER_KEY, NODES_PREFIX, parseMetadataKey } from '../../src/metadata/metadata-keys.ts'
 import type { PartitionRecord, TopicRecord } from '../../src/metadata/metadata-records.ts'
 import { decodeNode, decodePartition, decodeTopic } from '../../src/metadata/metadata-records.ts'
@@ -166,7 +167,9 @@ export class Invariants {
           const topic = decodeTopic(entry.value)
           this.#topics.set(topic.topicId, { ...topic, name: parsed.name })
           for (let p = 0; p < topic.partitions; p++) {
-            this.oracle(topic.topicId, p).retention = topic.config
+            const oracle = this.oracle(topic.topicId, p)
+            oracle.retention = topic.config
+            oracle.isCompacted = isCompacted(topic.config)
           }
         }
       } else if (parsed?.kind === 'partition' && entry !== undefined) {

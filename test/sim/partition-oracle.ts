@@ -8,6 +8,7 @@ import {
   batchLeaderEpoch,
   batchMaxTimestamp,
 } from '../../src/core/record-batch.ts'
+import { RecordCursor } from '../../src/core/record-cursor.ts'
 import { crc32c } from '../../src/lib/crc32c.ts'
 import type { ReplicaView } from './cluster-code.ts'
 
@@ -64,6 +65,8 @@ export class PartitionOracle {
   /** Below it records may be gone: somebody asked for it, or they were too old or too many. */
   mayStartAt = 0
   retention: Retention = { retentionMs: -1, retentionBytes: -1 }
+  /** Replicas then need not have the same batches, and records may be gone that have a later one. */
+  isCompacted: boolean = false
   /** Whom of the replicas was seen to lead, by epoch. */
   readonly #leaders = new Map<number, string>()
   /** By epoch and base offset: what distinguishes the batch. */
@@ -86,6 +89,11 @@ export class PartitionOracle {
       return
     }
     if (view.leads) this.#checkLeader(life, view)
+    if (this.isCompacted && !isInSync && !view.leads) {
+      // Who missed the deletion of a key begins anew.
+      this.#seen.delete(life)
+      return
+    }
     const { uncleanEpoch } = this
     // It has not heard of it yet: nothing that it says of what is committed holds.
     if (view.leaderEpoch < uncleanEpoch) return
@@ -158,18 +166,16 @@ export class PartitionOracle {
   compare(who: string, batches: readonly Uint8Array[], highWatermark: number): void {
     for (const batch of batches) {
       const epoch = batchLeaderEpoch(batch)
-      const baseOffset = batchBaseOffset(batch)
-      const key = `${epoch}@${baseOffset}`
-      const print = printOf(batch)
-      const known = this.#batches.get(key)
-      if (known === undefined) this.#batches.set(key, print)
-      else if (known !== print) {
-        this.#violation(`log matching: ${who} has another batch at ${key} than was seen before`)
+      for (const { offset, ...content } of this.isCompacted ? recordsIn(batch) : [whole(batch)]) {
+        const key = `${epoch}@${offset}`
+        const known = this.#batches.get(key)
+        if (known === undefined) this.#batches.set(key, content.print)
+        else if (known !== content.print) {
+          this.#violation(`log matching: ${who} has another batch at ${key} than was seen before`)
+        }
+        if (content.endOffset > highWatermark || this.#isGivenUp(epoch, offset)) continue
+        this.#commit(who, offset, content)
       }
-      const endOffset = batchLastOffset(batch) + 1
-      if (endOffset > highWatermark || this.#isGivenUp(epoch, baseOffset)) continue
-      const maxTimestampMs = batchMaxTimestamp(batch)
-      this.#commit(who, baseOffset, { endOffset, maxTimestampMs, print })
     }
   }
 
@@ -238,6 +244,27 @@ export class PartitionOracle {
     // What left memory is read from disk, and compared, at the end.
     if (batches !== undefined) this.compare(life, batches, view.highWatermark)
     seen.scannedEnd = end
+  }
+}
+
+function whole(batch: Uint8Array): Committed & { offset: number } {
+  return {
+    offset: batchBaseOffset(batch),
+    endOffset: batchLastOffset(batch) + 1,
+    maxTimestampMs: batchMaxTimestamp(batch),
+    print: printOf(batch),
+  }
+}
+
+/** What no compaction changes as long as it leaves the record. */
+function* recordsIn(batch: Uint8Array): Generator<Committed & { offset: number }> {
+  const cursor = new RecordCursor()
+  cursor.reset(batch)
+  while (cursor.next()) {
+    const { offset, keyStart, keyEnd, valueStart, valueEnd } = cursor
+    const [key, value] = [crc32c(batch, keyStart, keyEnd), crc32c(batch, valueStart, valueEnd)]
+    const print = `${batchLeaderEpoch(batch)}/${key}/${valueStart === -1 ? 'none' : value}`
+    yield { offset, endOffset: offset + 1, maxTimestampMs: batchMaxTimestamp(batch), print }
   }
 }
 

@@ -44,6 +44,7 @@ export class SimNode {
   readonly #place: SimPlace
   #disk: SimFileSystem
   #life: Life | undefined
+  #stopping: Life | undefined
 
   constructor(world: SimWorld, code: ClusterCode, id: number, place: SimPlace) {
     this.id = id
@@ -137,10 +138,16 @@ export class SimNode {
     this.#life?.process.clock.resume()
   }
 
+  /** Whether its process was told to stop, and has not yet. */
+  get isStopping(): boolean {
+    return this.#life !== undefined && this.#life === this.#stopping
+  }
+
   /** As a deployment does it: drained, stopped, started again. */
   async restartInOrder(): Promise<void> {
     const life = this.#life
     if (life?.running === undefined) return
+    this.#stopping = life
     this.#world.trace.add(this.name, 'is stopped in good order')
     this.#world.clock.timer(STOP_TIMEOUT_MS, () => {
       if (this.#life === life) this.kill()

@@ -41,3 +41,13 @@ test('cuts at either end keep what is still needed', () => {
   expect(epochs.starts).toEqual([{ leaderEpoch: 3, startOffset: 10 }])
   expect(epochs.latest).toBe(3)
 })
+
+test('what was told before stays as it was, whatever begins after', () => {
+  const epochs = history()
+  const before = epochs.starts
+  const copy = structuredClone(before)
+  epochs.begin(5, 30)
+  epochs.begin(6, 30)
+  epochs.begin(4, 30)
+  expect(before).toEqual(copy)
+})
