@@ -86,8 +86,9 @@ export class GroupWorkload {
       const leader = this.#cluster.nodes.find(({ id }) => id === record.leader)
       for (const view of leader?.running?.replicas() ?? []) {
         if (view.topicId !== topicId || view.partition !== partition || !view.leads) continue
-        const read = this.#read.get(keyOf(view)) ?? 0
-        const { highWatermark } = view
+        const { highWatermark, startOffset } = view
+        // What was too old is not there to be read.
+        const read = Math.max(this.#read.get(keyOf(view)) ?? 0, startOffset)
         if (read < highWatermark) return `${topic.name}/${partition} at ${read} of ${highWatermark}`
       }
     }
