@@ -49,7 +49,7 @@ export interface ProduceOutcome {
 
 interface Split {
   readonly partitions: number[]
-  readonly records: ProduceRecord[][]
+  readonly records: readonly (readonly ProduceRecord[])[]
   readonly sizesBytes: number[]
   readonly partOf: Uint16Array | undefined
 }
@@ -89,7 +89,7 @@ export class Producer {
         done({ parts, partOf, timesMs, queueMs: lastSentMs - startMs, storageMs })
       }
       this.#batcher.add(topic, partition, acks, {
-        records: records[i] as ProduceRecord[],
+        records: records[i] as readonly ProduceRecord[],
         sizeBytes: sizesBytes[i] as number,
         expectedOffset: expectedTail?.offset,
         settle,
@@ -100,7 +100,7 @@ export class Producer {
   #split(request: ProduceRequest): Split {
     const { topic, records, expectedTail } = request
     const check = new RecordCheck(topic, this.#clock.nowMs(), request.locate)
-    const split = { partitions: [] as number[], records: [] as ProduceRecord[][] }
+    const partitions: number[] = []
     const sizesBytes: number[] = []
     const indexes = new Map<number, number>()
     let partOf: Uint16Array | undefined
@@ -109,32 +109,42 @@ export class Producer {
       const record = records[i] as ProduceRecord
       const sizeBytes = check.check(record, i)
       const partition = this.#route(topic, record, expectedTail)
-      if (partition !== split.partitions[index]) {
+      if (partition !== partitions[index]) {
         index = indexes.get(partition) ?? indexes.size
         if (index === indexes.size) {
           indexes.set(partition, index)
-          split.partitions.push(partition)
-          split.records.push([])
+          partitions.push(partition)
           sizesBytes.push(0)
         }
         if (i > 0) partOf ??= new Uint16Array(records.length)
       }
       if (partOf !== undefined) partOf[i] = index
-      ;(split.records[index] as ProduceRecord[]).push(record)
       sizesBytes[index] = (sizesBytes[index] as number) + sizeBytes
     }
     check.finish()
+    const parts = recordsByPart(records, partOf, partitions.length)
     for (const [i, sizeBytes] of sizesBytes.entries()) {
-      checkBatch(split.records[i] as ProduceRecord[], sizeBytes)
+      checkBatch(parts[i] as readonly ProduceRecord[], sizeBytes)
     }
-    checkTail(split.partitions, expectedTail)
-    return { ...split, sizesBytes, partOf }
+    checkTail(partitions, expectedTail)
+    return { partitions, records: parts, sizesBytes, partOf }
   }
 
   #route(topic: TopicImage, record: ProduceRecord, tail: ExpectedTail | undefined): number {
     if (tail !== undefined && record.partition === -1 && record.key === null) return tail.partition
     return this.#router.partitionOf(topic, record.key, record.partition)
   }
+}
+
+function recordsByPart(
+  records: readonly ProduceRecord[],
+  partOf: Uint16Array | undefined,
+  count: number,
+): (readonly ProduceRecord[])[] {
+  if (partOf === undefined) return [records]
+  const parts = Array.from({ length: count }, (): ProduceRecord[] => [])
+  for (const [i, record] of records.entries()) parts[partOf[i] as number]?.push(record)
+  return parts
 }
 
 /** What one request has for one partition is one batch, and must fit into one. */
