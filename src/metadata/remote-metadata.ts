@@ -54,7 +54,7 @@ export class RemoteMetadata implements LeaselessStore {
   }
 
   async get(key: string): Promise<Entry | undefined> {
-    const body = await this.#call(PATHS.metadataGet, encodeFeed({ key }))
+    const body = await this.#call(PATHS.metadataGet, encodeFeed({ key }), { isRepeatable: true })
     return decodeFeedGot(body).entry
   }
 
@@ -73,7 +73,8 @@ export class RemoteMetadata implements LeaselessStore {
   async transact(transaction: Transaction): Promise<TransactionOutcome> {
     const { compare, put, remove = [] } = transaction
     const body = encodeFeed({ compare, put, remove })
-    return decodeFeedOutcome(await this.#call(PATHS.metadataTransact, body))
+    const options = { isRepeatable: false }
+    return decodeFeedOutcome(await this.#call(PATHS.metadataTransact, body, options))
   }
 
   async *watch(
@@ -132,8 +133,12 @@ export class RemoteMetadata implements LeaselessStore {
     }
   }
 
-  /** Another node is asked only if the first one has certainly done nothing. */
-  async #call(path: string, body: Uint8Array): Promise<Uint8Array> {
+  /** Another node is asked only if the first one has certainly done nothing, or it may be done twice. */
+  async #call(
+    path: string,
+    body: Uint8Array,
+    { isRepeatable }: { readonly isRepeatable: boolean },
+  ): Promise<Uint8Array> {
     const { client, clock } = this.#deps
     const deadlineMs = clock.monotonicMs() + CALL_MS
     const options = { lane: 'control', deadlineMs, signal: this.#stop.signal } as const
@@ -146,7 +151,7 @@ export class RemoteMetadata implements LeaselessStore {
         this.#failed()
         if (error instanceof ServiceError && !mayServeElsewhere(error)) throw outcomeOf(error)
         const isNone = !(error instanceof InternalCallError) || error.definitelyNotDone
-        if (!isNone) throw error
+        if (!isNone && !isRepeatable) throw error
         if (attempt >= this.#all().length) throw nobodyThere(error)
       }
     }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../src/env/clock.ts'
 import type { Random } from '../../src/env/random.ts'
+import { ServiceError } from '../../src/lib/service-error.ts'
 import type {
   Change,
   Lease,
@@ -43,8 +44,25 @@ export interface StoreFaults {
   watchDelayMs: number
 }
 
+/** What became of the call is not known. */
 export class StoreUnreachableError extends Error {
   override readonly name = 'StoreUnreachableError'
+}
+
+const NO_ANSWER = 'the metadata store did not answer'
+
+interface WayOfCall {
+  readonly loses: () => boolean
+  readonly delayMs: number
+  /** What the caller gets when the answer is missing. */
+  readonly failure: () => Error
+}
+
+/** What may be done twice: nothing is unknown when it is not answered. */
+const REPEATABLE: WayOfCall = {
+  loses: () => false,
+  delayMs: 0,
+  failure: () => new ServiceError('metadata-unavailable', NO_ANSWER),
 }
 
 const NO_FAULTS: StoreFaults = { away: false, latencyMs: 2, answerLoss: 0, watchDelayMs: 0 }
@@ -90,7 +108,11 @@ export class SimStoreHandle implements MetadataStore {
       trace?.(`txn ${describe(copy)} -> ${outcome.succeeded ? outcome.revision : 'refused'}`)
       return outcome
     }
-    return this.#call(apply, { loses: () => this.loseAnswer(copy), delayMs: this.delay(copy) })
+    return this.#call(apply, {
+      loses: () => this.loseAnswer(copy),
+      delayMs: this.delay(copy),
+      failure: () => new StoreUnreachableError(NO_ANSWER),
+    })
   }
 
   async *watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<Change> {
@@ -124,18 +146,12 @@ export class SimStoreHandle implements MetadataStore {
     this.#ended.abort(new Error('the metadata store is closed'))
   }
 
-  async #call<T>(
-    apply: () => T,
-    { loses, delayMs }: { loses: () => boolean; delayMs: number } = {
-      loses: () => false,
-      delayMs: 0,
-    },
-  ): Promise<T> {
+  async #call<T>(apply: () => T, { loses, delayMs, failure }: WayOfCall = REPEATABLE): Promise<T> {
     this.#checkOpen()
     if (this.#instant) return apply()
     const { clock, outside } = this.#deps
     return await new Promise<T>((resolve, reject) => {
-      const failed = () => reject(new StoreUnreachableError('the metadata store did not answer'))
+      const failed = () => reject(failure())
       const timeout = clock.timer(this.#timeoutMs, failed)
       this.#way(
         outside,
