@@ -7,6 +7,7 @@ import { readProfiles } from './lib/cpu-profile.ts'
 import { Curlew } from './lib/curlew.ts'
 import { Crowd, curlewBurst, curlewSingle } from './lib/fan-out.ts'
 import { fill } from './lib/fill.ts'
+import { commitBody } from './lib/group.ts'
 import { Helper } from './lib/helper.ts'
 import { BATCH_RECORDS, jsonRecord, ndjsonBatch, RECORD_BYTES, rawPayload } from './lib/payload.ts'
 import type { Sample } from './lib/sample.ts'
@@ -35,6 +36,18 @@ const WORKLOADS: Readonly<Record<string, Workload>> = {
       body: ndjsonBatch(BATCH_RECORDS),
       records: BATCH_RECORDS,
     }),
+  commit: async (stage, curlew, seconds) => {
+    await fill(curlew, 'hot', 16)
+    return wrkPost(stage, {
+      port: curlew.port,
+      path: '/v1/groups/readers/offsets',
+      connections: 64,
+      contentType: 'application/json',
+      bodyFile: bodyFile(stage, 'body', await commitBody(curlew, 'readers', 'hot')),
+      payloadBytes: 0,
+      seconds,
+    })
+  },
   get: async (stage, curlew, seconds) => {
     await fill(curlew, 'hot', 32_768)
     return wrkGet(stage, {

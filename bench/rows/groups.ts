@@ -4,6 +4,7 @@ import { bodyFile } from '../lib/bench.ts'
 import { Curlew } from '../lib/curlew.ts'
 import { CurlewCluster } from '../lib/curlew-cluster.ts'
 import { fill } from '../lib/fill.ts'
+import { commitBody, join } from '../lib/group.ts'
 import { Helper } from '../lib/helper.ts'
 import { interleave } from '../lib/interleave.ts'
 import type { Measurement } from '../lib/measurement.ts'
@@ -65,10 +66,7 @@ async function commits(
   const { stage, plan } = bench
   await curlew.createTopic('committed')
   await fill(curlew, 'committed', 16)
-  const { memberEpoch } = await join(curlew, 'committers', 'committed')
-  const page = `/v1/groups/committers/members/member/records?memberEpoch=${memberEpoch}`
-  const { cursor } = (await (await fetch(curlew.url(page))).json()) as { cursor: string }
-  const body = JSON.stringify({ cursor })
+  const body = await commitBody(curlew, 'committers', 'committed')
   const post = {
     port: curlew.port,
     connections: COMMIT_CONNECTIONS,
@@ -149,19 +147,4 @@ async function rebalances(bench: Bench, curlew: Curlew): Promise<Measurement[]> 
       'a record every 10 ms in each partition; both cores are shared with the load',
     ),
   ]
-}
-
-async function join(
-  curlew: Server,
-  group: string,
-  topic: string,
-  sessionTimeoutMs = 600_000,
-): Promise<{ memberEpoch: number }> {
-  const response = await fetch(curlew.url(`/v1/groups/${group}/members`), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ memberId: 'member', topics: [topic], sessionTimeoutMs }),
-  })
-  if (response.status !== 201) throw new Error(`join: ${response.status} ${await response.text()}`)
-  return (await response.json()) as { memberEpoch: number }
 }

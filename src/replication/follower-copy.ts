@@ -127,6 +127,11 @@ export class FollowerCopy {
       this.ask()
       return 'applied'
     }
+    if (this.#isCutShort(part)) {
+      this.#anewFrom = log.endOffset
+      this.ask()
+      return 'applied'
+    }
     if (this.#anewFrom !== undefined && !(await this.#beginAnew(part, leaderEpoch))) return 'later'
     if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
     this.#notePurged(part)
@@ -205,6 +210,17 @@ export class FollowerCopy {
     const isEmpty = log.startOffset === log.endOffset
     if (this.#anewFrom !== undefined || isEmpty) return false
     return purgedEnd > log.compacted.purgedEnd && purgedEnd > log.endOffset
+  }
+
+  /**
+   * Whether this log ends where the leader's starts, amid a batch: what is here is not the first part
+   * of that batch, and the leader has nothing of it any more.
+   */
+  #isCutShort({ batches: [first], logStartOffset }: ReplicaFetchData): boolean {
+    const { endOffset } = this.replica.log
+    if (this.#anewFrom !== undefined || first === undefined || !isWhole(first)) return false
+    const hasEndWithin = batchBaseOffset(first) < endOffset && endOffset <= batchLastOffset(first)
+    return hasEndWithin && endOffset === logStartOffset
   }
 
   /** What is here now lacks no more than what the leader has, and no less. */

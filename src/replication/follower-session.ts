@@ -348,9 +348,10 @@ function faultOf({ position, replica }: Entry): ReplicaFetchPart | undefined {
       : { ...part, kind: 'refused', code: 'offset-out-of-range', ...bounds }
   }
   const divergingEpoch = lastFetchedEpoch === -1 ? -1 : log.epochs.floor(lastFetchedEpoch)
+  // Whoever has no record at all lacks what is before the place, however it came to stand there.
   const endOffset =
     lastFetchedEpoch === -1
-      ? log.endOffset
+      ? log.startOffset
       : log.epochs.endOffsetOf(lastFetchedEpoch, log.endOffset)
   const isDiverging = divergingEpoch < lastFetchedEpoch || endOffset < fetchOffset
   if (!isDiverging) return undefined

@@ -155,6 +155,26 @@ test('a follower with other records up to where the log of the leader starts beg
   expect([startOffset, endOffset, lastEpoch]).toEqual([4, 6, 1])
 })
 
+test("a log that ends where the leader's starts amid a batch begins anew with the whole batch", async () => {
+  const cluster = new ClusterHarness({ replicas: [1, 2] })
+  for (const nodeId of [1, 2]) await cluster.start(nodeId)
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  cluster.onReply = () => {
+    throw new Error('cut off')
+  }
+  for (let i = 0; i < 2; i++) await cluster.appended(1, ['a'], { acks: 1 })
+  cluster.elect(2)
+  await cluster.appended(2, ['b', 'b', 'b'], { acks: 1 })
+  cluster.elect(2, { isr: [2] })
+  await cluster.clock.run(cluster.node(2).manager.deleteRecords(TOPIC_ID, 0, 3))
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
+  const { startOffset, endOffset, lastEpoch } = cluster.log(1)
+  expect([startOffset, endOffset, lastEpoch]).toEqual([3, 4, 2])
+})
+
 test('a segment that a leader cannot read holds up only its own partition', async () => {
   const cluster = new ClusterHarness({ replicas: [1, 2], partitions: 3 })
   await cluster.start(1)

@@ -12,7 +12,7 @@ test('whatever seed: all that was promised is kept', async () => {
   expect(written).toBeGreaterThan(3_000)
 })
 
-test.each([100554, 100670, 101487, 101750, 200766])(
+test.each([100554, 100670, 101487, 101750, 200766, 400029, 400616, 401276, 401422, 402625])(
   'seed %i, which found something once',
   async (seed) => {
     const { violations, trace } = await runSeed(seed, realCode)

@@ -105,6 +105,10 @@ export class PartitionOracle {
       seen.highWatermark = 0
       seen.startOffset = 0
     }
+    if (!isInSync && this.#beginsAmid(view, seen)) {
+      this.#seen.delete(life)
+      return
+    }
     if (view.highWatermark < seen.highWatermark) {
       this.#violation(
         `high watermark of ${life} fell from ${seen.highWatermark} to ${view.highWatermark}`,
@@ -197,6 +201,13 @@ export class PartitionOracle {
       this.#seen.set(life, seen)
     }
     return seen
+  }
+
+  /** Whether it is about to get the whole of a batch amid which its log starts: the part below is deleted. */
+  #beginsAmid({ startOffset, endOffset }: ReplicaView, seen: Seen): boolean {
+    if (startOffset >= seen.startOffset || startOffset < endOffset) return false
+    const batch = this.#committed.get(startOffset)
+    return batch !== undefined && batch.endOffset > seen.startOffset
   }
 
   #checkStart(life: string, view: ReplicaView, seen: Seen, nowMs: number): void {
