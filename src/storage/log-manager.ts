@@ -243,6 +243,8 @@ export class LogManager {
     const { fileSystem, files, directory, writer } = this.#parts
     while (!(await this.appender.journaled()));
     await writer.flush(log, log.endOffset)
+    // All that it had may have been in the journal.
+    await fileSystem.makeDirectory(log.directory)
     for (const name of await fileSystem.list(log.directory)) {
       await files.forget(`${log.directory}/${name}`)
     }

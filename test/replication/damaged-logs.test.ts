@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import type { SimFileSystem } from '../sim/sim-file-system.ts'
 import { ClusterHarness, TOPIC_ID } from './cluster-harness.ts'
 import { DATA, readAll, valuesOf } from './replica-harness.ts'
 
 const LOG = `${DATA}/logs/t-0.${TOPIC_ID}`
 const FIRST = `${LOG}/${'0'.padStart(20, '0')}.log`
 const RECORDS = 60
+const BLOCK_BYTES = 4096
 
 describe('a damaged log of one of several', () => {
   /** Node 1 leads; all have some segments of records, which are no longer in memory. */
@@ -67,4 +69,31 @@ describe('a damaged log of one of several', () => {
       await isWhole(cluster, 2)
     }
   })
+
+  test('one that has no files yet copies the partition afresh, too', async () => {
+    const cluster = new ClusterHarness({ replicas: [1, 2] })
+    for (const id of [1, 2]) await cluster.start(id)
+    cluster.elect(1)
+    await cluster.clock.run(cluster.node(2).manager.storage.checkpoints.run(false))
+    for (const value of ['a', 'b', 'c', 'd']) {
+      await cluster.appended(1, [value])
+      await cluster.untilCopied([1, 2])
+    }
+    cluster.kill(2)
+    const { fileSystem } = cluster.node(2)
+    expect(fileSystem.paths().filter((path) => path.startsWith(LOG))).toEqual([])
+    damageJournal(fileSystem)
+    cluster.change({ isr: [1] })
+    await cluster.start(2)
+    await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
+    expect(cluster.log(2)).toMatchObject({ damage: undefined, startOffset: 0, endOffset: 4 })
+  })
 })
+
+/** All groups but the last, so that it cannot be taken for what a crash tore. */
+function damageJournal(fileSystem: SimFileSystem): void {
+  for (const path of fileSystem.paths().filter((one) => one.startsWith(`${DATA}/journal/`))) {
+    const last = fileSystem.contents(path).findLastIndex((byte) => byte !== 0)
+    for (let at = 60; at < last - BLOCK_BYTES; at += BLOCK_BYTES) fileSystem.flipBit(path, at, 5)
+  }
+}
