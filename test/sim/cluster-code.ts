@@ -6,11 +6,11 @@ import type { Logger } from '../../src/env/logger.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { Transport } from '../../src/env/transport.ts'
 import type { Front } from '../../src/front/front.ts'
+import type { Groups } from '../../src/front/groups/groups.ts'
 import type { PartitionElections } from '../../src/front/partition-elections.ts'
 import type { TopicAdmin } from '../../src/front/topic-admin.ts'
 import type { MetadataView } from '../../src/metadata/metadata-image.ts'
 import type { MetadataStore } from '../../src/metadata/metadata-store.ts'
-import type { GroupService } from '../../src/wire/groups.ts'
 import type { SimService } from './sim-network.ts'
 
 /** The world of one process. */
@@ -61,7 +61,7 @@ export interface StorageUnderTest {
 export interface FrontUnderTest {
   readonly front: Front
   readonly topics: TopicAdmin
-  readonly groups: GroupService
+  readonly groups: Groups
   readonly elections: PartitionElections
   readonly metadata: MetadataView
   stop(): Promise<void>

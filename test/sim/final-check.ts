@@ -26,7 +26,8 @@ export class FinalCheck {
     this.#workload = workload
   }
 
-  async run(): Promise<void> {
+  /** What the logs hold in the end, by topic. */
+  async run(): Promise<ReadonlyMap<string, readonly StoredRecord[]>> {
     const { invariants } = this.#cluster
     await this.#cluster.until('all are up', REST_MS, () =>
       [...this.#cluster.nodes, ...this.#cluster.fronts].every(({ running }) => running),
@@ -39,7 +40,7 @@ export class FinalCheck {
     await this.#rest()
     invariants.look()
     await this.#compareReplicas()
-    await this.#judge()
+    return await this.#judge()
   }
 
   /** Every partition has a leader, every replica is in sync, and all that is in a log is committed. */
@@ -139,7 +140,7 @@ export class FinalCheck {
     }
   }
 
-  async #judge(): Promise<void> {
+  async #judge(): Promise<ReadonlyMap<string, readonly StoredRecord[]>> {
     const { invariants } = this.#cluster
     const final = new Map<string, StoredRecord[]>()
     const ids = new Map<string, TopicId>()
@@ -160,6 +161,7 @@ export class FinalCheck {
       })
       for (const anomaly of anomalies) invariants.violation(`${name}: ${anomaly}`)
     }
+    return final
   }
 
   /** The loss by an election is what lies behind the start of its epoch, which is where the log of that leader ended. */

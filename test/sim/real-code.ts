@@ -1,5 +1,6 @@
 /** The nodes of Curlew on a simulated world: the same code as in a real cluster, with small files. */
 import { nullMetrics } from '../../src/env/metrics.ts'
+import { Groups } from '../../src/front/groups/groups.ts'
 import { PartitionElections } from '../../src/front/partition-elections.ts'
 import { ClusterFront } from '../../src/nodes/cluster-front.ts'
 import { StorageNode } from '../../src/nodes/storage-node.ts'
@@ -61,21 +62,19 @@ async function startFront(
   rack: string,
 ): Promise<FrontUnderTest> {
   const options = { seeds, rack, secret: SECRET, autoCreateTopics: false, offsetsPartitions: 2 }
-  const front = await ClusterFront.start(
-    options,
-    { ...worldOf(world), metrics: nullMetrics },
-    NEVER,
-  )
+  const deps = { ...worldOf(world), metrics: nullMetrics }
+  const front = await ClusterFront.start(options, deps, NEVER)
+  const { storage, metadata, groups: service } = front
   return {
     front: front.front,
     topics: front.topics,
-    groups: front.groups,
+    groups: new Groups({ ...deps, storage, metadata, service }),
     elections: new PartitionElections({
       ...worldOf(world),
       store: front.store,
-      view: front.metadata,
+      view: metadata,
     }),
-    metadata: front.metadata,
+    metadata,
     stop: () => front.stop(),
   }
 }

@@ -43,7 +43,11 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
     watchedBy(invariants),
   )
   const nemesis = new Nemesis({ world, nodes, fronts, invariants }, { faults, pauseMs })
-  const group = new GroupWorkload(cluster, plan, watchedBy(invariants))
+  const group = new GroupWorkload(cluster, workload, {
+    ...plan,
+    topics: topics.map(({ name }) => name),
+    pauseMs: MEMBER_PAUSE_MS,
+  })
   const play = async () => {
     await cluster.boot()
     for (const { name, ...spec } of topics) await cluster.createTopic(name, spec)
@@ -53,7 +57,7 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
     nemesis.heal()
     await workload.stop()
     await group.finish()
-    await new FinalCheck(cluster, workload).run()
+    group.judge(await new FinalCheck(cluster, workload).run())
   }
   await untilDone(cluster, play)
   const histories = [...workload.histories.values()]
@@ -71,6 +75,9 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
     virtualMs: world.clock.monotonicMs(),
   }
 }
+
+/** Longest pause of a member of a group between two calls. */
+const MEMBER_PAUSE_MS = 800
 
 /** What clients see is held against what the nodes have. */
 export function watchedBy(invariants: Invariants): WorkloadEvents {

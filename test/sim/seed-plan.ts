@@ -1,5 +1,6 @@
 /** What one seed does: the cluster, its load, and which faults may strike. */
 import type { Random } from '../../src/env/random.ts'
+import type { CommitWhen } from './group-oracle.ts'
 
 export const FAULTS = [
   'kill',
@@ -57,6 +58,8 @@ export interface SeedPlan {
   readonly deleters: number
   /** Members of a group that reads all topics. */
   readonly members: number
+  /** When those commit what they read. */
+  readonly commits: CommitWhen
   /** Longest pause of a producer between two requests. */
   readonly thinkMs: number
   readonly faults: readonly FaultName[]
@@ -101,7 +104,8 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     // A leader that may lack records may lack deletions, too.
     deleters: random.float() < 0.3 && !faults.includes('unclean') ? 1 : 0,
     // Not drawn, so that seeds without a group are what they were. One that lost records may begin anew.
-    members: seed % 3 === 0 && !faults.includes('unclean') ? 2 + (seed % 4) : 0,
+    members: seed % 3 !== 2 && !faults.includes('unclean') ? 2 + (seed % 4) : 0,
+    commits: seed % 7 < 2 ? 'before' : 'after',
     thinkMs: (2 * producers * durationMs) / requests,
     faults,
     durationMs,

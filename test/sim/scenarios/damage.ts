@@ -9,7 +9,8 @@ const BLOCK_BYTES = 4096
 
 /** In the first batch of each segment of the partition. */
 function damageSegments(node: SimNode): void {
-  const paths = node.disk.paths().filter((path) => path.endsWith('.log'))
+  const isOurs = (path: string) => path.startsWith('/data/logs/t-') && path.endsWith('.log')
+  const paths = node.disk.paths().filter(isOurs)
   for (const path of paths) node.disk.flipBit(path, 80, 3)
 }
 

@@ -9,6 +9,8 @@ import type { Acks } from '../../../src/wire/internal.ts'
 import type { Outcome } from '../../support/history-checker.ts'
 import type { ClusterCode, ReplicaView } from '../cluster-code.ts'
 import { FinalCheck } from '../final-check.ts'
+import type { CommitWhen } from '../group-oracle.ts'
+import { GroupWorkload } from '../group-workload.ts'
 import { Nemesis } from '../nemesis.ts'
 import { untilDone, watchedBy } from '../run-seed.ts'
 import { SimCluster } from '../sim-cluster.ts'
@@ -26,6 +28,10 @@ export interface Scenario {
   /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
   readonly topic?: TopicSpec
   readonly load?: Partial<WorkloadOptions>
+  /** Why no group reads along, where none can. */
+  readonly withoutGroup?: string
+  /** When the group that reads along commits; after it has read unless said otherwise. */
+  readonly commits?: CommitWhen
   /** Recent batches that a node keeps in memory. */
   readonly memoryBytes?: number
   /** Where the front is. */
@@ -41,6 +47,9 @@ export interface ScenarioResult {
 }
 
 const NEVER = new AbortController().signal
+const MEMBERS = 2
+/** Longest pause of a member between two calls; a scene may go on for ten minutes. */
+const MEMBER_PAUSE_MS = 2_000
 const TOPIC = { partitions: 1, replicationFactor: 3, minInsyncReplicas: 2 } as const
 
 export async function runScenario(
@@ -65,18 +74,27 @@ export async function runScenario(
     { ...load, topics: ['t'] },
     watchedBy(invariants),
   )
+  const group = new GroupWorkload(cluster, workload, {
+    seed,
+    topics: ['t'],
+    members: scenario.withoutGroup === undefined ? MEMBERS : 0,
+    commits: scenario.commits ?? 'after',
+    pauseMs: MEMBER_PAUSE_MS,
+  })
   const nemesis = new Nemesis(cluster, { faults: [], pauseMs: 0 })
   await untilDone(cluster, async () => {
     await cluster.boot()
     const topic = await cluster.createTopic('t', { ...TOPIC, ...scenario.topic })
     workload.start()
+    group.start()
     const stage = new Stage(cluster, workload, topic)
     await stage.until('all replicas are there', () => stage.isAtRest())
     world.trace.add('SCENE', scenario.name)
     await scenario.play(stage)
     nemesis.heal()
     await workload.stop()
-    await new FinalCheck(cluster, workload).run()
+    await group.finish()
+    group.judge(await new FinalCheck(cluster, workload).run())
   })
   return { violations: invariants.violations, trace: world.trace, hash: world.trace.hash() }
 }

@@ -4,6 +4,7 @@ import type { Scenario } from './scenario.ts'
 
 const chosenByOperator: Scenario = {
   name: 'operator-chooses-a-replica-that-lacks-records',
+  withoutGroup: 'what it has committed may be of records that are given up',
   load: { readers: 2 },
   async play(stage) {
     for (let round = 0; round < 3; round++) {
@@ -34,6 +35,7 @@ const chosenByOperator: Scenario = {
 /** A fork that is shorter than what the leader has of an earlier epoch: only the own epochs say where it begins. */
 const shortFork: Scenario = {
   name: 'fork-shorter-than-an-earlier-epoch',
+  withoutGroup: 'what it has committed may be of records that are given up',
   topic: { replicationFactor: 2, minInsyncReplicas: 1 },
   async play(stage) {
     await stage.written()

@@ -1,0 +1,180 @@
+/**
+ * All that was ever seen of what a group reads: who works on what, what was committed for certain, what
+ * was delivered. Whatever contradicts that is a violation.
+ */
+import type { TopicId } from '../../src/core/ids.ts'
+import type { StoredRecord } from '../support/history-checker.ts'
+
+/** When a member commits what it reads. */
+export type CommitWhen = 'after' | 'before'
+
+export interface GroupPlace {
+  readonly topicId: TopicId
+  readonly topic: string
+  readonly partition: number
+}
+
+/** A member as far as others must not be in its way. */
+export interface Holder {
+  readonly memberId: string
+  /** Whether it works on the partition, and may believe that nobody else does. */
+  worksOn(key: string): boolean
+}
+
+/** What the world says of a partition. */
+export interface Bounds {
+  /** Where its log may start. */
+  readonly mayStartAt: number
+  /** Up to where readers were told that it is committed. */
+  readonly shownEnd: number
+  /** Whether records may be gone that have a later one. */
+  readonly isCompacted: boolean
+}
+
+/** Up to where offsets were certainly committed at some moment, by partition. */
+export type Mark = ReadonlyMap<string, number>
+
+export interface Delivery {
+  /** Where the reading began, and where it goes on. */
+  readonly from: number
+  readonly to: number
+  readonly records: readonly { readonly offset: number; readonly value: string }[]
+}
+
+export const keyOf = (place: { readonly topicId: string; readonly partition: number }): string =>
+  `${place.topicId}/${place.partition}`
+
+export class GroupOracle {
+  readonly when: CommitWhen
+  readonly #boundsOf: (place: GroupPlace) => Bounds
+  readonly #violation: (text: string) => void
+  readonly #holders = new Set<Holder>()
+  /** Commits that were acknowledged. */
+  readonly #committed = new Map<string, number>()
+  /** All that somebody tried to commit. */
+  readonly #attempted = new Map<string, Set<number>>()
+  /** Offsets that were given to a member. */
+  readonly #delivered = new Map<string, Set<number>>()
+  readonly #names = new Map<string, string>()
+
+  constructor(
+    when: CommitWhen,
+    boundsOf: (place: GroupPlace) => Bounds,
+    violation: (text: string) => void,
+  ) {
+    this.when = when
+    this.#boundsOf = boundsOf
+    this.#violation = violation
+  }
+
+  joined(holder: Holder): void {
+    this.#holders.add(holder)
+  }
+
+  left(holder: Holder): void {
+    this.#holders.delete(holder)
+  }
+
+  /** Whoever asks from now on must be told of no less. */
+  mark(): Mark {
+    return new Map(this.#committed)
+  }
+
+  committedTo(key: string): number {
+    return this.#committed.get(key) ?? 0
+  }
+
+  attempts(key: string, offset: number): void {
+    const attempted = this.#attempted.get(key)
+    if (attempted === undefined) this.#attempted.set(key, new Set([offset]))
+    else attempted.add(offset)
+  }
+
+  acknowledged(key: string, offset: number): void {
+    this.#committed.set(key, Math.max(this.committedTo(key), offset))
+  }
+
+  /** A member comes to own a partition: nobody else works on it, and it begins where the group committed last. */
+  begins(holder: Holder, place: GroupPlace, at: { from: number; committed: number }): void {
+    const where = `${holder.memberId} begins ${nameOf(place)} at ${at.from}`
+    for (const other of this.#holders) {
+      if (other === holder || !other.worksOn(keyOf(place))) continue
+      this.#violation(`${nameOf(place)} is worked on by ${other.memberId} and ${holder.memberId}`)
+    }
+    if (at.from !== at.committed && !this.#isPassed(place, at.committed, at.from)) {
+      this.#violation(`${where}, committed is ${at.committed}`)
+    }
+  }
+
+  /** What was said to be committed is no less than what was acknowledged before, and no more than somebody wanted. */
+  told(holder: Holder, place: GroupPlace, committed: number, mark: Mark): void {
+    const key = keyOf(place)
+    const known = mark.get(key) ?? 0
+    if (committed < known) {
+      const what = `${committed} is committed of ${nameOf(place)}, ${known} was acknowledged`
+      this.#violation(`${holder.memberId} is told that ${what}`)
+    }
+    const { mayStartAt, shownEnd } = this.#boundsOf(place)
+    // Where the group begins, and what is committed before it is delivered, the front commits by itself.
+    const isFree = committed <= mayStartAt || (this.when === 'before' && committed <= shownEnd)
+    if (!isFree && this.#attempted.get(key)?.has(committed) !== true) {
+      const what = `${committed} is committed of ${nameOf(place)}, which nobody asked for`
+      this.#violation(`${holder.memberId} is told that ${what}`)
+    }
+  }
+
+  /** It has owned the partition since it was there. */
+  goesOn(holder: Holder, place: GroupPlace, from: number, left: number, committed: number): void {
+    if (from === left || this.#isPassed(place, left, from)) return
+    // What it was never given somebody may have committed for it.
+    if (this.when === 'before' && from === committed && from > left) return
+    this.#violation(`${holder.memberId} goes on with ${nameOf(place)} at ${from}, was at ${left}`)
+  }
+
+  delivered(holder: Holder, place: GroupPlace, { from, to, records }: Delivery): void {
+    const key = keyOf(place)
+    const { isCompacted } = this.#boundsOf(place)
+    this.#names.set(key, nameOf(place))
+    const delivered = this.#delivered.get(key) ?? new Set()
+    this.#delivered.set(key, delivered)
+    let next = from
+    for (const { offset } of records) {
+      if (isCompacted ? offset < next : offset !== next) {
+        this.#violation(`${holder.memberId} was given ${offset} of ${nameOf(place)} at ${next}`)
+      }
+      if (this.when === 'before' && delivered.has(offset)) {
+        this.#violation(`${holder.memberId} was given ${offset} of ${nameOf(place)} again`)
+      }
+      delivered.add(offset)
+      next = offset + 1
+    }
+    if (isCompacted ? to < next : to !== next) {
+      this.#violation(`${holder.memberId} goes on with ${nameOf(place)} at ${to}, behind ${next}`)
+    }
+    if (this.when === 'before') this.acknowledged(key, to)
+  }
+
+  /** Who commits what it has done was given every record that is there in the end. */
+  judge(final: ReadonlyMap<string, readonly StoredRecord[]>): void {
+    if (this.when === 'before') return
+    for (const [key, delivered] of this.#delivered) {
+      const name = this.#names.get(key) as string
+      const slash = name.lastIndexOf('/')
+      for (const { partition, offset } of final.get(name.slice(0, slash)) ?? []) {
+        const isMine = partition === Number(name.slice(slash + 1))
+        if (!isMine || offset >= this.committedTo(key) || delivered.has(offset)) continue
+        this.#violation(`the group was never given ${offset} of ${name}`)
+      }
+    }
+  }
+
+  /** Whether nothing lies between that has to be read. */
+  #isPassed(place: GroupPlace, from: number, to: number): boolean {
+    const { mayStartAt, isCompacted } = this.#boundsOf(place)
+    return to >= from && (isCompacted || to <= mayStartAt)
+  }
+}
+
+function nameOf({ topic, partition }: GroupPlace): string {
+  return `${topic}/${partition}`
+}
