@@ -104,7 +104,7 @@ export function removal({ id: groupId, offsets, topics }: Group): GroupRecord[] 
 function write(
   { moment: { nowMs } }: GroupScene,
   group: Group | undefined,
-  { groupId, offsets }: Pick<CommitOffsets, 'groupId' | 'offsets'>,
+  { groupId, offsets, onlyForward }: Omit<CommitOffsets, 'memberId' | 'memberEpoch'>,
   refusalOf: (offset: OffsetToCommit) => Refusal | undefined,
 ): Decision<Outcomes> {
   const full = fullRefusal(group, offsets)
@@ -114,7 +114,9 @@ function write(
     const { topicId, partition } = offset
     const refusal = refusalOf(offset) ?? movedRefusal(group, offset)
     if (refusal !== undefined) return { topicId, partition, ...refusal }
-    records.push(offsetRecord(groupId, offset, nowMs))
+    if (onlyForward !== true || !isBehind(group, offset)) {
+      records.push(offsetRecord(groupId, offset, nowMs))
+    }
     return { topicId, partition, ok: true }
   })
   if (records.length === 0) return answer(() => outcomes)
@@ -162,6 +164,17 @@ function movedRefusal(
   const committed = group?.offsets.get(topicId, partition)?.offset
   if (committed === expectedOffset) return undefined
   return refuse('offset-moved', `${committed ?? 'nothing'} is committed, not ${expectedOffset}`)
+}
+
+/** By leader epoch, as far as it is known, then by offset: of two histories the later one holds. */
+function isBehind(
+  group: Group | undefined,
+  { topicId, partition, ...next }: OffsetToCommit,
+): boolean {
+  const committed = group?.offsets.get(topicId, partition)
+  if (committed === undefined || next.leaderEpoch > committed.leaderEpoch) return false
+  if (next.leaderEpoch !== -1 && next.leaderEpoch < committed.leaderEpoch) return true
+  return next.offset < committed.offset
 }
 
 function notEmpty({ id, members }: Group): Refusal {

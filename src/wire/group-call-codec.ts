@@ -114,6 +114,7 @@ const COMMANDS: { readonly [K in GroupCallKind]: Shape<GroupCalls[K]['command']>
     groupId,
     memberId: optional(memberId),
     memberEpoch: optional(integer(0)),
+    onlyForward: optional(flag),
     offsets,
   }),
   reset: object({ groupId, offsets }),

@@ -144,6 +144,11 @@ export interface CommitOffsets {
   /** Both or none. Without a member only while the group has no members; makes the group if there is none. */
   readonly memberId?: MemberId
   readonly memberEpoch?: number
+  /**
+   * What lies behind the committed position is done already: a commit that comes late, after a later one,
+   * takes nothing back. Positions of a later leader epoch are behind none of an earlier one.
+   */
+  readonly onlyForward?: boolean
   readonly offsets: readonly OffsetToCommit[]
 }
 

@@ -18,8 +18,12 @@ function describeCommits(api: Api): void {
     await api.produceNumbers(topic, 20)
     const group = new GroupApi(api, 'cursor')
     const member = await group.join([topic])
+    const start = await member.read('&limit=3')
     const page = await member.read('&limit=12')
     await group.commit({ cursor: page.cursor })
+    const committed = await group.offsets()
+    await group.commit({ cursor: start.cursor })
+    expect(await group.offsets()).toEqual(committed)
     await group.commit({
       cursor: page.cursor,
       memberId: member.id,

@@ -239,6 +239,26 @@ describe('offsets', () => {
     })
   })
 
+  test('are not taken back by a commit that comes late, unless its records are of a later epoch', () => {
+    const readers = new Readers()
+    const { memberEpoch } = readers.join('m1')
+    const commit = (offset: number, leaderEpoch: number, onlyForward: boolean) => {
+      const offsets = [{ topicId: A.id, partition: 1, offset, leaderEpoch }]
+      const command = { groupId, memberId: id('m1'), memberEpoch, onlyForward, offsets }
+      expect(readers.world.call('commit', command)).toMatchObject([{ ok: true, partition: 1 }])
+      const [, of] = readers.world.done('offsets', { groupId })
+      return [of?.offset, of?.leaderEpoch]
+    }
+    expect(commit(20, 3, true)).toEqual([20, 3])
+    expect(commit(15, 3, true)).toEqual([20, 3])
+    expect(commit(15, -1, true)).toEqual([20, 3])
+    expect(commit(10, 4, true)).toEqual([10, 4])
+    expect(commit(21, 3, true)).toEqual([10, 4])
+    expect(commit(11, -1, true)).toEqual([11, -1])
+    // Whoever names a number means it.
+    expect(commit(2, -1, false)).toEqual([2, -1])
+  })
+
   test('are set by others only while nobody reads', () => {
     const world = new ShardWorld([A])
     const offsets = [{ topicId: A.id, partition: 0, offset: 5, leaderEpoch: 0 }]

@@ -4,7 +4,12 @@ import { parseTopicName } from '../../core/ids.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import type { MetadataView, TopicImage } from '../../metadata/metadata-image.ts'
 import type { Cursor } from '../../wire/cursor.ts'
-import type { CommitOutcome, GroupService, OffsetToCommit } from '../../wire/groups.ts'
+import type {
+  CommitOffsets,
+  CommitOutcome,
+  GroupService,
+  OffsetToCommit,
+} from '../../wire/groups.ts'
 import type { OffsetQuery, PartitionOffsets, StorageService } from '../../wire/internal.ts'
 
 export interface GroupOffsetsDeps {
@@ -55,8 +60,8 @@ export class GroupOffsets {
   }
 
   /**
-   * Commits where a cursor stands. That of a member commits for it, as of the epoch at which it was given;
-   * any other one is held against the logs.
+   * Commits where a cursor stands. That of a member commits for it, as of the epoch at which it was given,
+   * and takes nothing back, as requests overtake each other; any other one is held against the logs.
    * @throws ServiceError `bad-cursor` for one of another member, and as `GroupService.commit`
    */
   async commitCursor(
@@ -80,7 +85,8 @@ export class GroupOffsets {
       throw new ServiceError('bad-cursor', `the cursor is one of member ${member.memberId}`)
     }
     const epoch = Math.min(memberEpoch, member.memberEpoch)
-    return await this.#commit({ groupId, memberId, memberEpoch: epoch }, offsets, signal)
+    const at = { groupId, memberId, memberEpoch: epoch, onlyForward: true }
+    return await this.#commit(at, offsets, signal)
   }
 
   /** @throws ServiceError as `GroupService.commit` */
@@ -185,7 +191,7 @@ export class GroupOffsets {
   }
 
   async #commit(
-    committer: Committer,
+    committer: Omit<CommitOffsets, 'offsets'>,
     candidates: readonly Candidate[],
     signal: AbortSignal,
   ): Promise<OffsetOutcome[]> {

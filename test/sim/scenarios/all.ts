@@ -2,6 +2,7 @@
 import { DAMAGES } from './damage.ts'
 import { DELETIONS } from './deletions.ts'
 import { FAILOVERS } from './failover.ts'
+import { GROUPS } from './groups.ts'
 import { HANDOVERS } from './handovers.ts'
 import { MEMBERSHIPS } from './membership.ts'
 import { NEAR_READS } from './near-reads.ts'
@@ -18,6 +19,7 @@ export const SCENARIOS: ReadonlyMap<string, Scenario> = new Map(
     ...ZOMBIES,
     ...DELETIONS,
     ...DAMAGES,
+    ...GROUPS,
     ...UNCLEAN,
   ].map((scenario) => [scenario.name, scenario]),
 )
