@@ -173,7 +173,8 @@ export class FollowerCopy {
     const ownEnd =
       divergingEpoch === -1 ? endOffset : log.epochs.endOffsetOf(divergingEpoch, log.endOffset)
     const end = Math.min(endOffset, ownEnd)
-    const cutTo = Math.max(0, end)
+    // Below the start there is nothing that the two could have in common: all is to come anew.
+    const cutTo = end < log.startOffset ? 0 : end
     const fields = { from: log.endOffset, to: cutTo, divergingEpoch }
     if (cutTo < log.highWatermark) {
       this.#warn(

@@ -348,10 +348,9 @@ function faultOf({ position, replica }: Entry): ReplicaFetchPart | undefined {
       : { ...part, kind: 'refused', code: 'offset-out-of-range', ...bounds }
   }
   const divergingEpoch = lastFetchedEpoch === -1 ? -1 : log.epochs.floor(lastFetchedEpoch)
-  // Whoever has no record at all lacks what is before the place, however it came to stand there.
   const endOffset =
     lastFetchedEpoch === -1
-      ? log.startOffset
+      ? log.endOffset
       : log.epochs.endOffsetOf(lastFetchedEpoch, log.endOffset)
   const isDiverging = divergingEpoch < lastFetchedEpoch || endOffset < fetchOffset
   if (!isDiverging) return undefined

@@ -77,9 +77,9 @@ export class LeaderEpochs {
     this.#starts = this.#starts.filter((start) => start.startOffset < endOffset)
   }
 
-  /** Forgets epochs that ended at or below the new start. */
+  /** Forgets epochs that ended below the new start; not that of the record before it, in which an empty log ended. */
   cutStart(startOffset: number): void {
-    const first = this.#starts.findLastIndex((start) => start.startOffset <= startOffset)
+    const first = this.#starts.findLastIndex((start) => start.startOffset < startOffset)
     if (first <= 0) return
     this.#starts = this.#starts.slice(first)
   }

@@ -110,7 +110,8 @@ test('a follower whose log starts behind the end of a leader chosen without it b
   await cluster.until('both have the same', () => cluster.log(2).endOffset === 5)
   await cluster.appended(1, ['c'])
   await cluster.untilCopied([1, 2])
-  expect([cluster.log(2).endOffset, cluster.log(2).lastEpoch]).toEqual([6, 3])
+  const { startOffset, endOffset, lastEpoch } = cluster.log(2)
+  expect([startOffset, endOffset, lastEpoch]).toEqual([0, 6, 3])
 })
 
 test('a node with a full disk stops, though it was about to cut its log', async () => {

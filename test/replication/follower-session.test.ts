@@ -187,17 +187,6 @@ test('who has other records is told where they part, and counts for nothing', as
   expect(cluster.replica(1, 0).tenure?.inSync.durableOffsetOf(2)).toBe(-1)
 })
 
-test('who has no records, yet stands within the log, is sent to where it starts', async () => {
-  const cluster = await leader()
-  await cluster.appended(1, ['a', 'b', 'c'])
-  const standing = [2, 3].map((offset) => at(0, offset, { lastFetchedEpoch: -1 }))
-  for (const position of standing) {
-    const { parts } = await answer(cluster, ask(cluster, [position]))
-    expect(parts).toMatchObject([{ kind: 'diverging', divergingEpoch: -1, endOffset: 0 }])
-  }
-  expect(cluster.replica(1, 0).tenure?.inSync.durableOffsetOf(2)).toBe(-1)
-})
-
 test('records on disk and records in memory do not stand in each other’s way', async () => {
   const cluster = await leader()
   for (const partition of [0, 1]) {

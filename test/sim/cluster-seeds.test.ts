@@ -14,7 +14,7 @@ test('whatever seed: all that was promised is kept', async () => {
   expect(written).toBeGreaterThan(3_000)
 })
 
-test.each([100554, 100670, 101487, 101750, 200766, 400029, 400616, 401276])(
+test.each([100554, 100670, 101487, 101750, 200766, 400029, 400171, 400616, 400884, 401276])(
   'seed %i, which found something once',
   async (seed) => {
     const { violations, trace } = await runSeed(seed, realCode)

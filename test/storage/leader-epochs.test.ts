@@ -42,6 +42,14 @@ test('cuts at either end keep what is still needed', () => {
   expect(epochs.latest).toBe(3)
 })
 
+test('a log that is emptied knows the epoch in which it ended, also if another has begun', () => {
+  const epochs = history()
+  epochs.begin(6, 30)
+  epochs.cutStart(30)
+  expect(epochs.epochAt(29)).toBe(4)
+  expect(epochs.latest).toBe(6)
+})
+
 test('what was told before stays as it was, whatever begins after', () => {
   const epochs = history()
   const before = epochs.starts
