@@ -50,7 +50,7 @@ interface Answer {
 
 const DEFAULTS: CoordinatorRuntimeOptions = {
   maxWaiting: 20_000,
-  maxInFlight: 2,
+  maxInFlight: 4,
   batchBytes: 512 * 1024,
 }
 /** Loading is tried again after a pause that doubles between these. */

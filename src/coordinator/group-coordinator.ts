@@ -69,14 +69,14 @@ export class GroupCoordinator implements GroupCoordinators {
     return this.#watches.size
   }
 
-  async call<K extends GroupCallKind>(
+  call<K extends GroupCallKind>(
     partition: number,
     call: GroupCall<K>,
     signal: AbortSignal,
   ): Promise<GroupReply<K>> {
     const led = this.#led.get(partition)
-    if (led === undefined) throw notHere()
-    return (await this.#answer(led.runtime, call as GroupCall, signal)) as GroupReply<K>
+    if (led === undefined) return Promise.reject(notHere())
+    return this.#answer(led.runtime, call as GroupCall, signal) as Promise<GroupReply<K>>
   }
 
   async close(): Promise<void> {

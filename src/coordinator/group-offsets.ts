@@ -169,12 +169,12 @@ function movedRefusal(
 /** By leader epoch, as far as it is known, then by offset: of two histories the later one holds. */
 function isBehind(
   group: Group | undefined,
-  { topicId, partition, ...next }: OffsetToCommit,
+  { topicId, partition, offset, leaderEpoch }: OffsetToCommit,
 ): boolean {
   const committed = group?.offsets.get(topicId, partition)
-  if (committed === undefined || next.leaderEpoch > committed.leaderEpoch) return false
-  if (next.leaderEpoch !== -1 && next.leaderEpoch < committed.leaderEpoch) return true
-  return next.offset < committed.offset
+  if (committed === undefined || leaderEpoch > committed.leaderEpoch) return false
+  if (leaderEpoch !== -1 && leaderEpoch < committed.leaderEpoch) return true
+  return offset < committed.offset
 }
 
 function notEmpty({ id, members }: Group): Refusal {

@@ -40,6 +40,8 @@ export class GroupShard implements Shard<GroupCall, GroupReply, GroupRecord> {
   /** Members whose session has not begun here. */
   readonly #unstarted = new Set<Member>()
   readonly #deadlines = new DeadlineHeap<Member | Group>()
+  /** Of the turn that goes on, or of the last one. */
+  #scene: GroupScene | undefined
   #monotonicMs = 0
   #sweep: Iterator<Group> | undefined
   #sweepAtMs: number | undefined
@@ -56,7 +58,8 @@ export class GroupShard implements Shard<GroupCall, GroupReply, GroupRecord> {
 
   handle({ kind, command }: GroupCall, moment: Moment): Decision<GroupReply> {
     this.#look(moment)
-    const scene = this.#scene(moment)
+    if (this.#scene?.moment !== moment) this.#scene = this.#sceneAt(moment)
+    const scene = this.#scene
     switch (kind) {
       case 'join':
         return this.#mayAdd(command.groupId) ?? join(scene, command)
@@ -132,7 +135,7 @@ export class GroupShard implements Shard<GroupCall, GroupReply, GroupRecord> {
     }
   }
 
-  #scene(moment: Moment): GroupScene {
+  #sceneAt(moment: Moment): GroupScene {
     return {
       moment,
       catalogue: this.#catalogue,

@@ -19,9 +19,7 @@ export function isReservedName(name: TopicName): boolean {
 }
 
 export function topicIdFromBytes(bytes: Uint8Array): TopicId {
-  let hex = ''
-  for (let i = 0; i < 16; i++) hex += (bytes[i] as number).toString(16).padStart(2, '0')
-  return hex as TopicId
+  return Buffer.from(bytes.buffer, bytes.byteOffset, 16).toString('hex') as TopicId
 }
 
 export function parseTopicId(text: string): TopicId | undefined {

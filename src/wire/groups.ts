@@ -239,12 +239,12 @@ export interface GroupService {
    * Whether an offset lies in the log is not asked here: the front has looked. One outcome a partition.
    * @throws `group-not-found`, `member-not-found`, `member-fenced`; `group-not-empty` without a member
    */
-  commit(command: CommitOffsets, signal: AbortSignal): Promise<CommitOutcome[]>
+  commit(command: CommitOffsets, signal: AbortSignal): Promise<readonly CommitOutcome[]>
   /** Sets offsets whatever they are. @throws `group-not-empty` while the group has members */
   reset(
     command: Pick<CommitOffsets, 'groupId' | 'offsets'>,
     signal: AbortSignal,
-  ): Promise<CommitOutcome[]>
+  ): Promise<readonly CommitOutcome[]>
   /** By topic and partition. @throws `group-not-found` */
   offsets(groupId: GroupId, signal: AbortSignal): Promise<CommittedOffset[]>
   /** @throws `group-not-found` */

@@ -41,7 +41,7 @@ export function duplicateMember(text: string): string | undefined {
         at += quoted.length - 1
         if (inner?.isName !== true) break
         inner.isName = false
-        inner.at = JSON.parse(quoted) as string
+        inner.at = quoted.includes('\\') ? (JSON.parse(quoted) as string) : quoted.slice(1, -1)
         if (inner.names?.has(inner.at)) return open.map(pointerPart).join('')
         inner.names?.add(inner.at)
         break

@@ -95,15 +95,15 @@ export class CoordinatorClient implements GroupService {
     await this.#ask('startAt', command, signal)
   }
 
-  async commit(command: CommitOffsets, signal: AbortSignal): Promise<CommitOutcome[]> {
-    return [...(await this.#make('commit', command, signal))]
+  commit(command: CommitOffsets, signal: AbortSignal): Promise<readonly CommitOutcome[]> {
+    return this.#make('commit', command, signal)
   }
 
-  async reset(
+  reset(
     command: Pick<CommitOffsets, 'groupId' | 'offsets'>,
     signal: AbortSignal,
-  ): Promise<CommitOutcome[]> {
-    return [...(await this.#make('reset', command, signal))]
+  ): Promise<readonly CommitOutcome[]> {
+    return this.#make('reset', command, signal)
   }
 
   async offsets(groupId: GroupId, signal: AbortSignal): Promise<CommittedOffset[]> {
@@ -144,15 +144,15 @@ export class CoordinatorClient implements GroupService {
   }
 
   /** A call that may make the group: the first one of all makes the internal topic, too. */
-  async #make<K extends 'join' | 'commit' | 'reset'>(
+  #make<K extends 'join' | 'commit' | 'reset'>(
     kind: K,
     command: GroupCall<K>['command'],
     signal: AbortSignal,
   ): Promise<GroupReply<K>> {
-    if (this.#topic === undefined) {
-      await this.#deps.topics.ensureInternal(OFFSETS_TOPIC, this.#partitions, signal)
-    }
-    return await this.#ask(kind, command, signal)
+    if (this.#topic !== undefined) return this.#ask(kind, command, signal)
+    return this.#deps.topics
+      .ensureInternal(OFFSETS_TOPIC, this.#partitions, signal)
+      .then(() => this.#ask(kind, command, signal))
   }
 
   #ask<K extends Exclude<GroupCallKind, 'list'>>(

@@ -49,7 +49,11 @@ export interface ResetTarget {
   readonly at: OffsetQuery | { readonly offset: number }
 }
 
-type Resolved = OffsetToCommit & { readonly topic: TopicImage }
+interface Resolved {
+  readonly topic: TopicImage
+  readonly to: OffsetToCommit
+}
+
 type Candidate = Resolved | OffsetOutcome
 
 export class GroupOffsets {
@@ -74,12 +78,13 @@ export class GroupOffsets {
       const topic = image.topicsById.get(topicId)
       if (topic === undefined) return []
       return positions.map(({ partition, offset, lastEpoch }) => {
-        return { topic, topicId, partition, offset, leaderEpoch: lastEpoch }
+        return { topic, to: { topicId, partition, offset, leaderEpoch: lastEpoch } }
       })
     })
     const { member } = cursor
-    if (member === undefined)
+    if (member === undefined) {
       return await this.#commit(committer, await this.#checked(offsets), signal)
+    }
     const { groupId, memberId = member.memberId, memberEpoch = member.memberEpoch } = committer
     if (memberId !== member.memberId) {
       throw new ServiceError('bad-cursor', `the cursor is one of member ${member.memberId}`)
@@ -122,7 +127,9 @@ export class GroupOffsets {
     const places = names.map((name) => this.#topic(name)).flatMap(partitionsOf)
     if (typeof at === 'object' && 'offset' in at) {
       const { offset } = at
-      const offsets = places.map((place) => ({ ...place, offset, leaderEpoch: -1 }))
+      const offsets = places.map(({ topic, topicId, partition }) => {
+        return { topic, to: { topicId, partition, offset, leaderEpoch: -1 } }
+      })
       return await this.#reset(groupId, await this.#checked(offsets), signal)
     }
     const found = await Promise.all(places.map((place) => this.#resolve(place, at)))
@@ -146,7 +153,7 @@ export class GroupOffsets {
     const { topic, topicId, partition } = place
     try {
       const { offset, lastEpoch } = await this.#deps.storage.resolveOffset(topicId, partition, at)
-      return { ...place, offset, leaderEpoch: lastEpoch }
+      return { topic, to: { topicId, partition, offset, leaderEpoch: lastEpoch } }
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error
       return { topic: topic.name, partition, offset: -1, error }
@@ -166,7 +173,7 @@ export class GroupOffsets {
       const topic = this.#topic(named.topic)
       if (partition < topic.partitions.length) {
         const note = metadata === undefined ? {} : { metadata }
-        return { topic, topicId: topic.id, partition, offset, leaderEpoch: -1, ...note }
+        return { topic, to: { topicId: topic.id, partition, offset, leaderEpoch: -1, ...note } }
       }
       const detail = `topic ${topic.name} has no partition ${partition}`
       throw new ServiceError('partition-not-found', detail)
@@ -178,36 +185,34 @@ export class GroupOffsets {
 
   /** Refuses what lies outside of its log, and what nobody can look up now. */
   async #checked(candidates: readonly Candidate[]): Promise<Candidate[]> {
-    const known = candidates.filter(isResolved)
+    const known = candidates.filter(isResolved).map(({ to }) => to)
     const bounds = await this.#deps.storage.offsetsOf(known)
     let at = 0
     return candidates.map((candidate) => {
       if (!isResolved(candidate)) return candidate
       const error = boundsError(candidate, bounds[at++])
       if (error === undefined) return candidate
-      const { topic, partition, offset } = candidate
-      return { topic: topic.name, partition, offset, error }
+      const { topic, to } = candidate
+      return { topic: topic.name, partition: to.partition, offset: to.offset, error }
     })
   }
 
-  async #commit(
+  #commit(
     committer: Omit<CommitOffsets, 'offsets'>,
     candidates: readonly Candidate[],
     signal: AbortSignal,
   ): Promise<OffsetOutcome[]> {
-    return await settle(candidates, (offsets) =>
+    return settle(candidates, (offsets) =>
       this.#deps.service.commit({ ...committer, offsets }, signal),
     )
   }
 
-  async #reset(
+  #reset(
     groupId: GroupId,
     candidates: readonly Candidate[],
     signal: AbortSignal,
   ): Promise<OffsetOutcome[]> {
-    return await settle(candidates, (offsets) =>
-      this.#deps.service.reset({ groupId, offsets }, signal),
-    )
+    return settle(candidates, (offsets) => this.#deps.service.reset({ groupId, offsets }, signal))
   }
 }
 
@@ -216,11 +221,11 @@ function partitionsOf(topic: TopicImage) {
 }
 
 function isResolved(candidate: Candidate): candidate is Resolved {
-  return 'topicId' in candidate
+  return 'to' in candidate
 }
 
 function boundsError(
-  { topic, partition, offset }: Resolved,
+  { topic, to: { partition, offset } }: Resolved,
   bounds: PartitionOffsets | undefined,
 ): ServiceError | undefined {
   if (bounds !== undefined && offset <= bounds.highWatermark && offset >= bounds.logStartOffset) {
@@ -240,22 +245,20 @@ function boundsError(
 /** Has the resolved ones committed, all at once, and puts what became of each in its place. */
 async function settle(
   candidates: readonly Candidate[],
-  commit: (offsets: OffsetToCommit[]) => Promise<CommitOutcome[]>,
+  commit: (offsets: readonly OffsetToCommit[]) => Promise<readonly CommitOutcome[]>,
 ): Promise<OffsetOutcome[]> {
-  const resolved = candidates.filter(isResolved)
-  const offsets = resolved.map(({ topic: _, ...offset }) => offset)
+  const offsets = candidates.filter(isResolved).map(({ to }) => to)
   const outcomes = offsets.length === 0 ? [] : await commit(offsets)
   let at = 0
-  return candidates.map((candidate) => {
-    if (!isResolved(candidate)) return candidate
-    const { topic, partition, offset } = candidate
-    const place = { topic: topic.name, partition, offset }
-    const outcome = outcomes[at++] as CommitOutcome
-    if (outcome.ok) return place
-    const { code, detail, committed, members } = outcome
-    return {
-      ...place,
-      error: new ServiceError(code, detail, { committed, ...(members && { members }) }),
-    }
-  })
+  return candidates.map((candidate) =>
+    isResolved(candidate) ? settled(candidate, outcomes[at++] as CommitOutcome) : candidate,
+  )
+}
+
+function settled({ topic, to }: Resolved, outcome: CommitOutcome): OffsetOutcome {
+  const { partition, offset } = to
+  if (outcome.ok) return { topic: topic.name, partition, offset }
+  const { code, detail, committed, members } = outcome
+  const error = new ServiceError(code, detail, { committed, ...(members && { members }) })
+  return { topic: topic.name, partition, offset, error }
 }
