@@ -51,6 +51,8 @@ export class GroupMember implements Holder {
   readonly #deps: GroupMemberDeps
   #memberEpoch = 0
   #cursor: string | undefined
+  /** One from before, of which it may have committed nothing. */
+  #earlier: string | undefined
   readonly #work = new Map<string, Work & { readonly place: Place }>()
   /** Until when it may believe that it is in the group. */
   #sureUntilMs = 0
@@ -70,7 +72,10 @@ export class GroupMember implements Holder {
   async step(isCalm: boolean): Promise<boolean> {
     if (this.#memberEpoch === 0) return await this.#join()
     const sometimes = (share: number) => !isCalm && this.#deps.random.float() < share
-    if (sometimes(0.2) && !(await this.#commit())) return false
+    if (sometimes(0.2) && !(await this.#commit(this.#cursor))) return false
+    // As a request that comes behind later ones.
+    if (sometimes(0.1) && !(await this.#commit(this.#earlier))) return false
+    if (this.#earlier === undefined || sometimes(0.2)) this.#earlier = this.#cursor
     const sentMs = this.#nowMs
     const mark = this.#deps.oracle.mark()
     const answer = await this.#poll(!sometimes(0.3), sometimes(0.3))
@@ -86,7 +91,7 @@ export class GroupMember implements Holder {
 
   async leave(): Promise<void> {
     const { random, oracle } = this.#deps
-    if (random.float() < 0.5) await this.#commit()
+    if (random.float() < 0.5) await this.#commit(this.#cursor)
     oracle.left(this)
     if (random.float() < 0.3) return
     const { memberId } = this
@@ -124,6 +129,7 @@ export class GroupMember implements Holder {
     const { random, oracle } = this.#deps
     const cursor = this.#cursor === undefined ? undefined : decodeCursor(this.#cursor)
     const after = commits ? cursor : undefined
+    const mark = oracle.mark()
     if (oracle.when === 'after' && after !== undefined) this.#attempts(after)
     this.#isIdle ||= !holdsOn
     const request = {
@@ -140,16 +146,17 @@ export class GroupMember implements Holder {
     const answer = await this.#call(({ groups }, signal) => groups.poll.run(request, signal))
     if (answer === undefined || answer === 'out') return answer
     if (oracle.when === 'after' && after !== undefined) {
-      this.#acknowledged(after, answer.uncommitted)
+      this.#acknowledged(after, answer.uncommitted, mark)
     }
     return answer
   }
 
   /** Whether it may be in the group still. */
-  async #commit(): Promise<boolean> {
+  async #commit(text: string | undefined): Promise<boolean> {
     const { oracle } = this.#deps
-    if (this.#cursor === undefined || oracle.when === 'before') return true
-    const cursor = decodeCursor(this.#cursor) as Cursor
+    if (text === undefined || oracle.when === 'before') return true
+    const cursor = decodeCursor(text) as Cursor
+    const mark = oracle.mark()
     const committer = { groupId: GROUP, memberId: this.memberId, memberEpoch: this.#memberEpoch }
     this.#attempts(cursor)
     const outcomes = await this.#call(({ groups }, signal) =>
@@ -157,10 +164,8 @@ export class GroupMember implements Holder {
     )
     if (outcomes === 'out') return false
     if (outcomes !== undefined) {
-      this.#acknowledged(
-        cursor,
-        outcomes.filter(({ error }) => error !== undefined),
-      )
+      const refused = outcomes.filter(({ error }) => error !== undefined)
+      this.#acknowledged(cursor, refused, mark)
     }
     return true
   }
@@ -184,7 +189,7 @@ export class GroupMember implements Holder {
         oracle.goesOn(this, place, from, known.offset, committed.offset)
       } else if (known === undefined || known.sinceEpoch !== undefined) {
         cluster.world.trace.add(this.memberId, `works on ${topic}/${partition} from ${from}`)
-        oracle.begins(this, place, { from, committed: committed.offset })
+        oracle.begins(this, place, { from, committed: committed.offset, sinceEpoch })
       }
       const records = slices.flatMap((slice) => (isOf(slice, place) ? recordsOf(slice) : []))
       oracle.delivered(this, place, { from, to, records })
@@ -204,14 +209,16 @@ export class GroupMember implements Holder {
   }
 
   #acknowledged(
-    { topics }: Cursor,
+    { topics, member }: Cursor,
     refused: readonly { readonly topic: string; readonly partition: number }[],
+    mark: Mark,
   ): void {
     for (const { topicId, positions } of topics) {
       const name = this.#deps.cluster.front.metadata.image.topicsById.get(topicId)?.name
       for (const { partition, offset } of positions) {
         if (refused.some((one) => one.topic === name && one.partition === partition)) continue
-        this.#deps.oracle.acknowledged(keyOf({ topicId, partition }), offset)
+        const key = keyOf({ topicId, partition })
+        this.#deps.oracle.acknowledged(key, offset, member?.memberEpoch ?? -1, mark)
       }
     }
   }

@@ -31,8 +31,13 @@ export interface Bounds {
   readonly isCompacted: boolean
 }
 
-/** Up to where offsets were certainly committed at some moment, by partition. */
-export type Mark = ReadonlyMap<string, number>
+/** What was certain at some moment, by partition. */
+export interface Mark {
+  /** Up to where offsets were committed. */
+  readonly committed: ReadonlyMap<string, number>
+  /** The epoch at which somebody came to own it last. */
+  readonly ownedSince: ReadonlyMap<string, number>
+}
 
 export interface Delivery {
   /** Where the reading began, and where it goes on. */
@@ -56,6 +61,8 @@ export class GroupOracle {
   /** Offsets that were given to a member. */
   readonly #delivered = new Map<string, Set<number>>()
   readonly #names = new Map<string, string>()
+  /** The last epoch at which a member came to own a partition; they grow over the group. */
+  readonly #ownedSince = new Map<string, number>()
 
   constructor(
     when: CommitWhen,
@@ -77,7 +84,7 @@ export class GroupOracle {
 
   /** Whoever asks from now on must be told of no less. */
   mark(): Mark {
-    return new Map(this.#committed)
+    return { committed: new Map(this.#committed), ownedSince: new Map(this.#ownedSince) }
   }
 
   committedTo(key: string): number {
@@ -90,15 +97,28 @@ export class GroupOracle {
     else attempted.add(offset)
   }
 
-  acknowledged(key: string, offset: number): void {
-    this.#committed.set(key, Math.max(this.committedTo(key), offset))
+  /** `memberEpoch` is that of what the member had read, `mark` of when it asked. */
+  acknowledged(key: string, offset: number, memberEpoch: number, mark: Mark): void {
+    const ownedSince = mark.ownedSince.get(key) ?? -1
+    if (memberEpoch < ownedSince) {
+      const what = `${offset} of ${this.#names.get(key)} as of epoch ${memberEpoch}`
+      this.#violation(`${what} was committed, others own it since epoch ${ownedSince}`)
+    }
+    this.#isCommitted(key, offset)
   }
 
   /** A member comes to own a partition: nobody else works on it, and it begins where the group committed last. */
-  begins(holder: Holder, place: GroupPlace, at: { from: number; committed: number }): void {
+  begins(
+    holder: Holder,
+    place: GroupPlace,
+    at: { from: number; committed: number; sinceEpoch: number },
+  ): void {
+    const key = keyOf(place)
+    this.#names.set(key, nameOf(place))
+    this.#ownedSince.set(key, Math.max(this.#ownedSince.get(key) ?? -1, at.sinceEpoch))
     const where = `${holder.memberId} begins ${nameOf(place)} at ${at.from}`
     for (const other of this.#holders) {
-      if (other === holder || !other.worksOn(keyOf(place))) continue
+      if (other === holder || !other.worksOn(key)) continue
       this.#violation(`${nameOf(place)} is worked on by ${other.memberId} and ${holder.memberId}`)
     }
     if (at.from !== at.committed && !this.#isPassed(place, at.committed, at.from)) {
@@ -109,7 +129,7 @@ export class GroupOracle {
   /** What was said to be committed is no less than what was acknowledged before, and no more than somebody wanted. */
   told(holder: Holder, place: GroupPlace, committed: number, mark: Mark): void {
     const key = keyOf(place)
-    const known = mark.get(key) ?? 0
+    const known = mark.committed.get(key) ?? 0
     if (committed < known) {
       const what = `${committed} is committed of ${nameOf(place)}, ${known} was acknowledged`
       this.#violation(`${holder.memberId} is told that ${what}`)
@@ -121,6 +141,8 @@ export class GroupOracle {
       const what = `${committed} is committed of ${nameOf(place)}, which nobody asked for`
       this.#violation(`${holder.memberId} is told that ${what}`)
     }
+    // Nobody is told of what may be gone again.
+    this.#isCommitted(key, committed)
   }
 
   /** It has owned the partition since it was there. */
@@ -151,7 +173,7 @@ export class GroupOracle {
     if (isCompacted ? to < next : to !== next) {
       this.#violation(`${holder.memberId} goes on with ${nameOf(place)} at ${to}, behind ${next}`)
     }
-    if (this.when === 'before') this.acknowledged(key, to)
+    if (this.when === 'before') this.#isCommitted(key, to)
   }
 
   /** Who commits what it has done was given every record that is there in the end. */
@@ -166,6 +188,10 @@ export class GroupOracle {
         this.#violation(`the group was never given ${offset} of ${name}`)
       }
     }
+  }
+
+  #isCommitted(key: string, offset: number): void {
+    this.#committed.set(key, Math.max(this.committedTo(key), offset))
   }
 
   /** Whether nothing lies between that has to be read. */

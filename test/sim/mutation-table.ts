@@ -24,6 +24,11 @@ const FETCH = 'src/replication/replica-fetch.ts'
 const ADMISSION = 'src/replication/node-admission.ts'
 const WRITES = 'src/metadata/partition-writes.ts'
 
+const RUNTIME = 'src/coordinator/coordinator-runtime.ts'
+const STORAGE_LOG = 'src/coordinator/storage-log.ts'
+const GROUP_OFFSETS = 'src/coordinator/group-offsets.ts'
+const MEMBER_ASSIGNMENT = 'src/core/member-assignment.ts'
+
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'followers report what is written as durable',
@@ -330,5 +335,98 @@ export const MUTATIONS: readonly Mutation[] = [
     find: 'if (answers.length > 0) return answers\n    const leaders',
     replace: 'if (answers.length >= 0) return answers\n    const leaders',
     scenario: 'reads-near-a-lagging-follower',
+  },
+  {
+    name: 'a coordinator answers before its records are committed',
+    file: RUNTIME,
+    find: 'this.#append(batch, i === batches.length - 1 ? answers : [])',
+    replace: 'this.#append(batch, [])\n      if (i === 0) for (const { leave } of answers) leave()',
+  },
+  {
+    name: 'a coordinator answers what it saw before that is committed',
+    file: RUNTIME,
+    find: 'if (last !== undefined) last.push(...answers)',
+    replace: 'if (last === answers) last.push(...answers)',
+  },
+  {
+    name: 'the records of a coordinator are acknowledged by its leader alone',
+    file: STORAGE_LOG,
+    find: 'acks: -1, expectedOffset',
+    replace: 'acks: 1, expectedOffset',
+  },
+  {
+    name: 'a coordinator does not read its log to the end',
+    file: STORAGE_LOG,
+    find: 'const { logEndOffset } = await',
+    replace: 'const { highWatermark: logEndOffset } = await',
+    scenario: 'coordinator-begins-with-what-may-not-be-committed',
+  },
+  {
+    name: 'a coordinator writes behind whatever others wrote',
+    file: STORAGE_LOG,
+    find: 'const request = { ...this.#at, acks: -1, expectedOffset, batch } as const',
+    replace:
+      'const { topicId, partition } = this.#at\n    const request = { topicId, partition, acks: -1, batch } as const\n    if (expectedOffset < 0) throw new Error()',
+  },
+  {
+    name: 'a coordinator that may have been replaced answers',
+    file: RUNTIME,
+    find: 'else if (this.#deps.log.isLeading)',
+    replace: 'else if (this.#deps.log !== undefined)',
+    scenario: 'coordinator-that-was-replaced-is-asked',
+  },
+  {
+    name: 'a commit that comes late takes offsets back',
+    file: GROUP_OFFSETS,
+    find: 'if (onlyForward !== true || !isBehind(group, offset)) {',
+    replace: 'if (onlyForward !== true || !isBehind(undefined, offset)) {',
+    scenario: 'commit-comes-behind-a-later-one',
+  },
+  {
+    name: 'whoever owned a partition once may commit it',
+    file: MEMBER_ASSIGNMENT,
+    find: 'return since !== undefined && since <= memberEpoch',
+    replace: 'return since !== undefined || memberEpoch >= 0',
+  },
+  {
+    name: 'a member commits as of an epoch before it owned the partition',
+    file: MEMBER_ASSIGNMENT,
+    find: 'return since !== undefined && since <= memberEpoch',
+    replace: 'return since !== undefined',
+  },
+  {
+    name: 'a partition is given on before its owner has stopped',
+    file: MEMBER_ASSIGNMENT,
+    find: 'else if (!isFree(topicId, partition)) revoking.set(topicId, partition, epoch)',
+    replace: 'else if (isFree(topicId, partition)) revoking.set(topicId, partition, epoch)',
+  },
+  {
+    name: 'members are put out while their session lasts',
+    file: 'src/coordinator/group-shard.ts',
+    find: 'member.sessionEndsMs = moment.monotonicMs + member.info.sessionTimeoutMs',
+    replace: 'member.sessionEndsMs = moment.monotonicMs + member.info.sessionTimeoutMs / 3',
+  },
+  {
+    name: 'a member goes on where it was in partitions that others had since',
+    file: 'src/front/groups/member-positions.ts',
+    find: 'if (this.#memberEpoch < sinceEpoch) return undefined',
+    replace: 'if (sinceEpoch < 0) return undefined',
+  },
+  {
+    name: 'who commits before it delivers does not compare what is committed',
+    file: 'src/front/groups/group-poll.ts',
+    find: ', expectedOffset: committed.offset }]',
+    replace: ' }]',
+  },
+  {
+    name: 'who commits before it delivers goes on where its cursor says',
+    file: 'src/front/groups/group-poll.ts',
+    find: '{ isNeverBehind: isBefore }',
+    replace: '{ isNeverBehind: false }',
+    also: {
+      file: 'src/front/groups/group-poll.ts',
+      find: ', expectedOffset: committed.offset }]',
+      replace: ' }]',
+    },
   },
 ]

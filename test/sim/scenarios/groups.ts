@@ -1,14 +1,16 @@
-/** Members of groups whose calls come late, or whose coordinator is not the one they think. */
+/** Groups whose commits come late, and coordinators that do not know, or do not know yet, what is committed. */
 import type { GroupId, MemberId } from '../../../src/core/group-settings.ts'
 import type { TopicName } from '../../../src/core/ids.ts'
 import { OFFSETS_TOPIC, partitionOfGroup } from '../../../src/core/internal-topics.ts'
 import type { Groups } from '../../../src/front/groups/groups.ts'
 import type { Cursor } from '../../../src/wire/cursor.ts'
+import type { ReplicaView } from '../cluster-code.ts'
 import type { SimNode } from '../sim-node.ts'
 import type { Scenario, Stage } from './scenario.ts'
 
 const groupId = 'scene' as GroupId
 const memberId = 'member' as MemberId
+const PATIENCE_MS = 5_000
 const NEVER = new AbortController().signal
 
 /** One member of a group of its own, that a scene moves by hand. */
@@ -26,13 +28,31 @@ class Hand {
     return running.groups
   }
 
-  /** The node that looks after the group. */
-  get coordinator(): SimNode {
+  /** The node that looks after the group, while there is one. */
+  get coordinator(): SimNode | undefined {
     const { cluster } = this.#stage
-    const topic = cluster.front.metadata.image.topics.get(OFFSETS_TOPIC)
-    if (topic === undefined) throw new Error('scene: there are no groups')
-    const partition = partitionOfGroup(groupId, topic.partitions.length)
-    return cluster.node(cluster.invariants.record(topic.id, partition)?.leader ?? -1)
+    const { topicId, partition } = this.#place
+    const leader = cluster.invariants.record(topicId, partition)?.leader
+    return cluster.nodes.find(({ id }) => id === leader)
+  }
+
+  /** A replica of what the group is kept in. */
+  view(node: SimNode): ReplicaView | undefined {
+    const { topicId, partition } = this.#place
+    for (const view of node.replicas()) {
+      if (view.topicId === topicId && view.partition === partition) return view
+    }
+    return undefined
+  }
+
+  /** Another node than this one looks after the group, and leads. */
+  async otherCoordinator(before: SimNode): Promise<SimNode> {
+    const isOther = () => {
+      const { coordinator } = this
+      return coordinator !== before && coordinator !== undefined && this.view(coordinator)?.leads
+    }
+    await this.#stage.until('another node looks after the group', () => isOther() === true)
+    return this.coordinator as SimNode
   }
 
   async join(): Promise<void> {
@@ -65,9 +85,24 @@ class Hand {
     return outcomes.every(({ error }) => error === undefined)
   }
 
+  /** What the front is told within some seconds; -1 if nobody says. */
   async committed(front: number): Promise<number> {
-    const offsets = await this.groups(front).service.offsets(groupId, NEVER)
-    return offsets[0]?.offset ?? -1
+    const { world } = this.#stage
+    const late = new AbortController()
+    const timer = world.clock.timer(PATIENCE_MS, () => late.abort(new Error('nobody answers')))
+    const asking = this.groups(front).service.offsets(groupId, late.signal)
+    const offset = await asking.then(
+      (offsets) => offsets[0]?.offset ?? 0,
+      () => -1,
+    )
+    timer.cancel()
+    return offset
+  }
+
+  get #place() {
+    const topic = this.#stage.cluster.front.metadata.image.topics.get(OFFSETS_TOPIC)
+    if (topic === undefined) throw new Error('scene: there are no groups')
+    return { topicId: topic.id, partition: partitionOfGroup(groupId, topic.partitions.length) }
   }
 
   get #at() {
@@ -75,6 +110,7 @@ class Hand {
   }
 }
 
+/** A commit whose caller has given up arrives behind one that was answered since. */
 const lateCommit: Scenario = {
   name: 'commit-comes-behind-a-later-one',
   fronts: 2,
@@ -83,7 +119,7 @@ const lateCommit: Scenario = {
     const hand = new Hand(stage)
     await hand.join()
     const early = await hand.read(0, 2)
-    const { name } = hand.coordinator
+    const { name } = hand.coordinator as SimNode
     stage.network.block('f1', name)
     const gone = new AbortController()
     const lost = hand.commit(0, early, gone.signal).catch(() => false)
@@ -101,4 +137,71 @@ const lateCommit: Scenario = {
   },
 }
 
-export const GROUPS: readonly Scenario[] = [lateCommit]
+/** A new coordinator has a commit that it does not know to be one, and cannot find out. */
+const uncertainCommit: Scenario = {
+  name: 'coordinator-begins-with-what-may-not-be-committed',
+  async play(stage) {
+    for (let i = 0; i < 6; i++) await stage.written()
+    const hand = new Hand(stage)
+    await hand.join()
+    const early = await hand.read(0, 2)
+    stage.check(await hand.commit(0, early), 'the first commit is done')
+    const a = hand.coordinator as SimNode
+    const others = stage.cluster.nodes.filter((node) => node !== a)
+    const knows = (node: SimNode) => hand.view(node)?.highWatermark === hand.view(a)?.endOffset
+    await stage.until('all know of it', () => others.every(knows))
+    const before = hand.view(a)?.endOffset ?? 0
+    const later = await hand.read(0, 2, early)
+    const committing = hand.commit(0, later)
+    const has = (node: SimNode) => (hand.view(node)?.durableEnd ?? 0) > before
+    while (!others.every(has)) await stage.sleep(0.05)
+    // They have it, say so, and do not hear that it is committed.
+    for (const { name } of others) stage.network.block(a.name, name)
+    stage.check(await committing, 'the second commit is done')
+    const isUnaware = (node: SimNode) => (hand.view(node)?.highWatermark ?? 0) <= before
+    stage.check(others.every(isUnaware), 'the others do not know that')
+    const [b, c] = others as [SimNode, SimNode]
+    stage.network.partition([b.name], [c.name])
+    stage.down(a)
+    await hand.otherCoordinator(a)
+    for (let i = 0; i < 3; i++) {
+      const told = await hand.committed(0)
+      stage.check(told === -1 || told === 4, `${told} is said to be committed, 4 is`)
+    }
+    stage.network.heal()
+    await stage.upAndRunning(a)
+    await stage.until('all are in sync', () => stage.isAtRest())
+    const told = await hand.committed(0)
+    stage.check(told === 4, `${told} is said to be committed in the end, 4 is`)
+  },
+}
+
+/** A coordinator that was replaced, and does not know, is asked by a front that knows no other. */
+const replacedCoordinator: Scenario = {
+  name: 'coordinator-that-was-replaced-is-asked',
+  fronts: 2,
+  async play(stage) {
+    for (let i = 0; i < 6; i++) await stage.written()
+    const hand = new Hand(stage)
+    await hand.join()
+    const early = await hand.read(1, 2)
+    stage.check(await hand.commit(1, early), 'the first commit is done')
+    const a = hand.coordinator as SimNode
+    const others = stage.cluster.nodes.filter((node) => node !== a).map(({ name }) => name)
+    stage.network.partition([a.name, 'f1'], [...others, 'f2'])
+    if (a.store !== undefined) a.store.faults.away = true
+    await hand.otherCoordinator(a)
+    stage.check(await hand.commit(1, await hand.read(1, 2, early)), 'the second commit is done')
+    for (let i = 0; i < 3; i++) {
+      const told = await hand.committed(0)
+      stage.check(told === -1, `${told} is said to be committed by who does not know`)
+    }
+    a.store?.heal()
+    stage.network.heal()
+    await stage.until('all are in sync', () => stage.record.isr.length === 3, 120_000)
+    const told = await hand.committed(0)
+    stage.check(told === 4, `${told} is said to be committed in the end, 4 is`)
+  },
+}
+
+export const GROUPS: readonly Scenario[] = [lateCommit, uncertainCommit, replacedCoordinator]
