@@ -1,6 +1,6 @@
 /** Reads that wait for the first record: those that want the same share one fetch and one answer. */
 import type { TopicId } from '../core/ids.ts'
-import type { Clock } from '../env/clock.ts'
+import type { Clock, Timer } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 
 /** One round of waiting; its answer may be empty. */
@@ -11,10 +11,14 @@ interface Emptiable {
 }
 
 interface Waiter<Page> {
-  serve(page: Page | undefined): void
-  /** To be called once it was served. */
-  end(): void
-  fail(error: unknown): void
+  readonly place: Place<Page>
+  readonly serve: (page: Page) => void
+  readonly timer: Timer
+  readonly signal: AbortSignal
+  readonly abort: () => void
+  /** What it was promised; the first to be called counts. */
+  readonly resolve: () => void
+  readonly reject: (reason: unknown) => void
 }
 
 interface Place<Page> {
@@ -80,32 +84,9 @@ export class ParkedReads<Page extends Emptiable> {
     signal.throwIfAborted()
     const place = this.#places.get(parking.key) ?? this.#open(parking)
     return new Promise((resolve, reject) => {
-      const leave = () => {
-        timer.cancel()
-        signal.removeEventListener('abort', abort)
-        this.#size--
-        if (place.waiters.delete(waiter) && place.waiters.size === 0) this.#close(place)
-      }
-      let ended = resolve
-      const waiter: Waiter<Page> = {
-        serve: (page) => {
-          try {
-            serve(page ?? parking.empty)
-          } catch (error) {
-            ended = () => reject(error)
-          }
-        },
-        end: () => {
-          leave()
-          ended()
-        },
-        fail: (error) => {
-          leave()
-          reject(error)
-        },
-      }
-      const abort = () => waiter.fail(signal.reason)
-      const timer = this.#clock.timer(waitMs, () => settle([waiter], undefined))
+      const abort = () => this.#fail(waiter, signal.reason)
+      const timer = this.#clock.timer(waitMs, () => this.#settle([waiter], parking.empty))
+      const waiter: Waiter<Page> = { place, serve, timer, signal, abort, resolve, reject }
       signal.addEventListener('abort', abort, { once: true })
       this.#size++
       place.waiters.add(waiter)
@@ -115,25 +96,22 @@ export class ParkedReads<Page extends Emptiable> {
   /** Ends the waiting at topics that are gone, with `error`. */
   failTopics(isGone: (topicId: TopicId) => boolean, error: unknown): void {
     for (const place of [...this.#places.values()]) {
-      if (isGone(place.parking.topicId)) this.#fail(place, error)
+      if (isGone(place.parking.topicId)) this.#failAll(place, error)
     }
   }
 
   /** Ends all waiting, now and later. */
   drain(): void {
     this.#isDraining = true
-    for (const { waiters } of [...this.#places.values()]) settle([...waiters], undefined)
+    for (const place of [...this.#places.values()]) this.#settleAll(place, place.parking.empty)
   }
 
   #open(parking: Parking<Page>): Place<Page> {
     const place: Place<Page> = { parking, waiters: new Set(), stop: new AbortController() }
     this.#places.set(parking.key, place)
     this.#serve(place).then(
-      (page) => {
-        this.#close(place)
-        settle([...place.waiters], page)
-      },
-      (error: unknown) => this.#fail(place, error),
+      (page = parking.empty) => this.#settleAll(place, page),
+      (error: unknown) => this.#failAll(place, error),
     )
     return place
   }
@@ -146,9 +124,41 @@ export class ParkedReads<Page extends Emptiable> {
     return undefined
   }
 
-  #fail(place: Place<Page>, error: unknown): void {
+  #settleAll({ waiters }: Place<Page>, page: Page): void {
+    this.#settle([...waiters], page)
+  }
+
+  /** All have their answers before any of them tidies up; the last one closes the place. */
+  #settle(waiters: readonly Waiter<Page>[], page: Page): void {
+    for (const { serve, reject } of waiters) {
+      try {
+        serve(page)
+      } catch (error) {
+        reject(error)
+      }
+    }
+    for (const waiter of waiters) {
+      this.#leave(waiter)
+      waiter.resolve()
+    }
+  }
+
+  #failAll(place: Place<Page>, error: unknown): void {
     this.#close(place)
-    for (const waiter of [...place.waiters]) waiter.fail(error)
+    for (const waiter of [...place.waiters]) this.#fail(waiter, error)
+  }
+
+  #fail(waiter: Waiter<Page>, error: unknown): void {
+    this.#leave(waiter)
+    waiter.reject(error)
+  }
+
+  #leave(waiter: Waiter<Page>): void {
+    const { place, timer, signal, abort } = waiter
+    timer.cancel()
+    signal.removeEventListener('abort', abort)
+    this.#size--
+    if (place.waiters.delete(waiter) && place.waiters.size === 0) this.#close(place)
   }
 
   #close(place: Place<Page>): void {
@@ -156,10 +166,4 @@ export class ParkedReads<Page extends Emptiable> {
     if (this.#places.get(key) === place) this.#places.delete(key)
     place.stop.abort(new ServiceError('draining', 'nobody waits here any more'))
   }
-}
-
-/** All have their answers before any of them tidies up. */
-function settle<Page>(waiters: readonly Waiter<Page>[], page: Page | undefined): void {
-  for (const waiter of waiters) waiter.serve(page)
-  for (const waiter of waiters) waiter.end()
 }

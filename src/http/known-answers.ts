@@ -41,7 +41,6 @@ export interface ExpectedAnswer {
   readonly target: string
   readonly accept: string | undefined
   readonly id: string
-  readonly reply: FastifyReply
   readonly response: ServerResponse
 }
 
@@ -79,15 +78,18 @@ export class KnownAnswers {
   expect(request: FastifyRequest, reply: FastifyReply): ExpectedAnswer | undefined {
     const { headers, method, raw, id } = request
     if (method !== 'GET' || !isPlain(headers)) return undefined
-    return { target: raw.url ?? '', accept: headers.accept, id, reply, response: reply.raw }
+    return { target: raw.url ?? '', accept: headers.accept, id, response: reply.raw }
   }
 
-  /** Answers if the known answer has this very body. */
-  sendExpected({ target, accept, id, reply, response }: ExpectedAnswer, body: Buffer): boolean {
+  /** Answers if the known answer has this very body; the reply is to be hijacked then. */
+  sendExpected({ target, accept, id, response }: ExpectedAnswer, body: Buffer): boolean {
     const known = this.#answers.get(target, sizeOf)
     if (known?.body !== body || known.accept !== accept) return false
-    reply.hijack()
-    this.#write(response, known, id)
+    const { head, text } = known
+    const nowMs = this.#deps.clock.nowMs()
+    if (text === undefined || !head.writeThrough(response, id, text, nowMs)) {
+      this.#write(response, known, id)
+    }
     return true
   }
 

@@ -6,8 +6,11 @@ import type { ServerResponse } from 'node:http'
 
 const REQUEST_ID = 'request-id'
 
-/** Node's text of the head, empty line included; once it is set there is no more to assemble. */
-type Headed = ServerResponse & { _header: string | null }
+/**
+ * Node's text of the head, empty line included; once it is set there is no more to assemble, and once
+ * it was sent it is not sent again.
+ */
+type Headed = ServerResponse & { _header: string | null; _headerSent: boolean }
 
 export class SharedHead {
   /** Names and values in turn; the last is the id of the request. */
@@ -26,15 +29,40 @@ export class SharedHead {
   /** Takes the place of `writeHead`; `requestId` must be one that may be sent. */
   write(response: ServerResponse, requestId: string, nowMs: number): void {
     const headed = response as Headed
-    const second = Math.floor(nowMs / 1000)
-    // Node says in the head that it is going to close the connection.
-    if (second === this.#second && response.shouldKeepAlive) {
-      headed._header = this.#before + requestId + this.#after
+    const known = this.#textFor(response, requestId, nowMs)
+    if (known !== undefined) {
+      headed._header = known
       return
     }
     this.#fields[this.#fields.length - 1] = requestId
     response.writeHead(200, this.#fields)
-    if (response.shouldKeepAlive) this.#learn(headed._header ?? '', requestId, second)
+    if (response.shouldKeepAlive) this.#learn(headed._header ?? '', requestId, secondOf(nowMs))
+  }
+
+  /**
+   * Writes the whole answer straight to the connection, of which Node hears once that is done, at the
+   * earliest when what runs now is over: of many answers the last is written sooner. False if Node has
+   * to write it, for then the head is not known or it is not the turn of this answer yet. `body` has
+   * the bytes as `latin1`.
+   */
+  writeThrough(response: ServerResponse, requestId: string, body: string, nowMs: number): boolean {
+    const { socket } = response
+    const head = this.#textFor(response, requestId, nowMs)
+    if (head === undefined || socket === null || !socket.writable) return false
+    const headed = response as Headed
+    headed._header = head
+    headed._headerSent = true
+    socket.write(head + body, 'latin1', (error) => {
+      // Of a lost connection Node tells the response itself.
+      if (error == null) response.end()
+    })
+    return true
+  }
+
+  #textFor(response: ServerResponse, requestId: string, nowMs: number): string | undefined {
+    // Node says in the head that it is going to close the connection.
+    if (secondOf(nowMs) !== this.#second || !response.shouldKeepAlive) return undefined
+    return this.#before + requestId + this.#after
   }
 
   #learn(head: string, requestId: string, second: number): void {
@@ -46,4 +74,8 @@ export class SharedHead {
     this.#after = head.slice(at + requestId.length)
     this.#second = second
   }
+}
+
+function secondOf(nowMs: number): number {
+  return Math.floor(nowMs / 1000)
 }

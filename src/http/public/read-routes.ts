@@ -97,9 +97,11 @@ async function read(
     format: offer.format,
   }
   const expected = waitMs > 0 ? knownAnswers.expect(request, reply) : undefined
+  let isExpected = false
   await front.reader.read(asked, clientGone(reply.raw), (page, timing) => {
     if (expected !== undefined && !front.isDraining) {
-      if (knownAnswers.sendExpected(expected, page.body)) return
+      isExpected = knownAnswers.sendExpected(expected, page.body)
+      if (isExpected) return
     }
     if (waitMs > 0 && front.isDraining) reply.header('connection', 'close')
     if (timing !== undefined) reply.header('server-timing', timingOf(timing))
@@ -117,6 +119,8 @@ async function read(
       isKept && namesPositions(range) ? () => front.reader.isCurrent(page) : undefined
     knownAnswers.send(request, reply, page.body, isCurrent)
   })
+  // Only now that all who waited have their answers.
+  if (isExpected) reply.hijack()
 }
 
 /** `Server-Timing`: where the time of a read went, in milliseconds. */
