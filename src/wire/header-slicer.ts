@@ -36,14 +36,13 @@ export class HeaderSlicer {
       return
     }
     scanner.at = start
-    scanner.members(() => {
+    for (let more = scanner.firstMember(); more; more = scanner.nextMember()) {
       const name = decodeString(scanner.bytes, scanner.nameStart - 1, scanner.nameEnd + 1)
       scanner.peek()
       const valueStart = scanner.at
       scanner.value()
       this.#add(member, name, valueStart, isBase64)
-      return true
-    })
+    }
   }
 
   #add(member: string, name: string, start: number, isBase64: boolean): void {

@@ -15,6 +15,7 @@ export const JSON_BYTE = {
 } as const
 
 const { quote, comma, colon, openArray, openObject, closeObject } = JSON_BYTE
+const LINE_FEED = 0x0a
 const BACKSLASH = 0x5c
 const MINUS = 0x2d
 const ZERO = 0x30
@@ -48,6 +49,8 @@ export class JsonScanner {
   #words: Int32Array | undefined
 
   #start = 0
+  /** Whether the text ends at the next line feed. */
+  #isLine: boolean = false
 
   /** What is wrong and where, counted from where the text starts. */
   get faultText(): string {
@@ -60,7 +63,22 @@ export class JsonScanner {
     this.#start = start
     this.at = start
     this.end = end
+    this.#isLine = false
     this.fault = ''
+  }
+
+  /** The same for a text that ends with its line, wherever that is: it is found on the way. */
+  resetLine(bytes: Uint8Array, start: number): void {
+    this.reset(bytes, start)
+    this.#isLine = true
+  }
+
+  /** Where the line ends: at its line feed, or at the end of the bytes. */
+  lineEnd(): number {
+    const { bytes, at } = this
+    if (at === bytes.length || bytes[at] === LINE_FEED) return at
+    const feed = bytes.indexOf(LINE_FEED, at)
+    return feed === -1 ? bytes.length : feed
   }
 
   /** Steps over whitespace and returns the byte that follows, -1 at the end. */
@@ -72,6 +90,10 @@ export class JsonScanner {
       if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) {
         this.at = at
         return byte
+      }
+      if (byte === LINE_FEED && this.#isLine) {
+        this.end = at
+        break
       }
     }
     this.at = at
@@ -142,6 +164,7 @@ export class JsonScanner {
         this.at = at + 1
         return true
       }
+      if (byte === LINE_FEED && this.#isLine) return this.fail('a string without an end')
       if (byte !== BACKSLASH) return this.failAt(at, 'a control character in a string')
       this.escaped = true
       at = this.#escapeEnd(at)
@@ -150,23 +173,23 @@ export class JsonScanner {
   }
 
   /**
-   * Steps over an object; `at` is on its bracket. Calls `member` behind each name and colon, which
-   * must step over the value; stops when it returns false.
+   * Steps into an object; `at` is on its bracket. Whether a member follows: then its name and colon
+   * are behind. False without a member, and for a fault.
    */
-  members(member: () => boolean): boolean {
+  firstMember(): boolean {
     this.at++
-    if (this.peek() === closeObject) {
-      this.at++
-      return true
-    }
-    for (;;) {
-      if (!this.name() || !member()) return false
-      const next = this.peek()
-      if (next !== comma && next !== closeObject)
-        return this.#unexpected(next, 'a comma or a closing bracket')
-      this.at++
-      if (next === closeObject) return true
-    }
+    if (this.peek() !== closeObject) return this.name()
+    this.at++
+    return false
+  }
+
+  /** The same behind the value of a member. */
+  nextMember(): boolean {
+    const next = this.peek()
+    if (next !== comma && next !== closeObject)
+      return this.#unexpected(next, 'a comma or a closing bracket')
+    this.at++
+    return next === comma && this.name()
   }
 
   /** Whether only whitespace is left. */

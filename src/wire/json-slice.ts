@@ -67,7 +67,10 @@ class DocumentSlicer {
   #document(): boolean {
     const { scanner } = this.#slicer
     if (scanner.peek() === JSON_BYTE.openObject) {
-      return scanner.members(() => this.#member()) && scanner.isAtEnd()
+      for (let more = scanner.firstMember(); more; more = scanner.nextMember()) {
+        if (!this.#member()) return false
+      }
+      return scanner.fault === '' && scanner.isAtEnd()
     }
     if (!scanner.value() || !scanner.isAtEnd()) return false
     this.#slicer.report('', 'must be an object')

@@ -6,8 +6,6 @@ import type { SlicedRecords, SliceFaults } from './json-slice.ts'
 import type { SlicedRecord } from './record-slicer.ts'
 import { RecordSlicer } from './record-slicer.ts'
 
-const LINE_FEED = 0x0a
-
 const pointerOfLine = (line: number) => `line ${line}`
 
 /**
@@ -21,12 +19,10 @@ export function sliceLines(body: Uint8Array, firstLine = 1): SlicedRecords | Sli
   const skipped: number[] = []
   let line = firstLine
   for (let start = 0; start < body.length && !slicer.isFull; line++) {
-    const feed = body.indexOf(LINE_FEED, start)
-    const end = feed === -1 ? body.length : feed
-    const record = slicer.slice(start, end, line)
+    const record = slicer.slice(start, line)
     if (record === undefined) skipped.push(line)
     else records.push(record)
-    start = end + 1
+    start = slicer.lineEnd + 1
     if (records.length > LIMITS.recordsPerRequest) {
       return {
         faults: [
@@ -65,15 +61,20 @@ class LineSlicer {
     return this.#slicer.isFull
   }
 
+  /** Where the line ends that was sliced last. */
+  get lineEnd(): number {
+    return this.#slicer.scanner.lineEnd()
+  }
+
   /** Undefined for an empty line, and for a fault. */
-  slice(start: number, end: number, line: number): SlicedRecord | undefined {
+  slice(start: number, line: number): SlicedRecord | undefined {
     const slicer = this.#slicer
     const { scanner } = slicer
-    if (!this.#isUtf8 && !isUtf8(this.#body, start, end)) {
+    scanner.resetLine(this.#body, start)
+    if (!this.#isUtf8 && !isUtf8(this.#body, start, scanner.lineEnd())) {
       slicer.report(pointerOfLine(line), 'is not UTF-8')
       return undefined
     }
-    scanner.reset(this.#body, start, end)
     if (scanner.isEmpty()) return undefined
     const record = slicer.record(line)
     if (scanner.fault === '' && scanner.isAtEnd()) return record

@@ -96,7 +96,10 @@ export class RecordSlicer {
       if (scanner.value()) this.#fault('', 'must be an object')
       return undefined
     }
-    if (!scanner.members(this.#member)) return undefined
+    for (let more = scanner.firstMember(); more; more = scanner.nextMember()) {
+      if (!this.#member()) return undefined
+    }
+    if (scanner.fault !== '') return undefined
     this.#checkTogether()
     if (this.#isFaulty) return undefined
     return {
@@ -127,7 +130,7 @@ export class RecordSlicer {
   }
 
   /** Reads the value of a member whose name was just read. False if it is no JSON. */
-  readonly #member = (): boolean => {
+  #member(): boolean {
     const { scanner } = this
     const { nameStart, nameEnd } = scanner
     const member = this.#knownMember()

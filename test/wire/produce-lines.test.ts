@@ -1,5 +1,8 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { LIMITS } from '../../src/core/limits.ts'
 import { sliceLines } from '../../src/wire/produce-lines.ts'
+import { mutated } from './mutated.ts'
 
 function values(body: string): (string | undefined)[] {
   const sliced = sliceLines(Buffer.from(body))
@@ -52,5 +55,50 @@ describe('sliceLines', () => {
       'line 12: needs value, valueBase64 or "tombstone": true',
       'line 13: not JSON at byte 1: ends where a name in quotes should come',
     ])
+  })
+
+  /** What becomes of a body whose lines are cut before any of them is looked at. */
+  function lineByLine(body: Buffer) {
+    const records: unknown[] = []
+    const found: unknown[] = []
+    let line = 1
+    for (let start = 0; start < body.length; line++) {
+      const feed = body.indexOf('\n', start)
+      const end = feed === -1 ? body.length : feed
+      const sliced = sliceLines(body.subarray(start, end), line)
+      if ('faults' in sliced) found.push(...sliced.faults)
+      else records.push(...sliced.records)
+      start = end + 1
+    }
+    return { records, faults: found.slice(0, LIMITS.faultsPerAnswer) }
+  }
+
+  const value = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }).map((each) => JSON.stringify(each)),
+    fc.nat(200).map((length) => JSON.stringify('x'.repeat(length))),
+    fc.constantFrom('true', '-12.5e+3', '"\\u00e9\\n"', '[ 1 , {"a" : null } ]'),
+  )
+  const record = value.map((text) => `{"key":"k","value":${text},"headers":{"a":"b"}}`)
+  const lines = fc.array(fc.oneof(record, fc.constantFrom('', ' ', '\r')), { maxLength: 6 })
+  const document = lines.map((texts) => texts.join('\n'))
+
+  it('finds the end of a line on the way as if it had been cut there before', () => {
+    let faulty = 0
+    fc.assert(
+      fc.property(mutated(document), (bytes) => {
+        const body = Buffer.from(bytes)
+        const sliced = sliceLines(body)
+        const expected = lineByLine(body)
+        if ('faults' in sliced) {
+          faulty++
+          expect(sliced.faults).toEqual(expected.faults)
+        } else {
+          expect(sliced.records).toEqual(expected.records)
+          expect(expected.faults).toEqual([])
+        }
+      }),
+      { numRuns: 5000 },
+    )
+    expect(faulty).toBeGreaterThan(500)
   })
 })
