@@ -75,7 +75,8 @@ export class GroupMember implements Holder {
     if (sometimes(0.2) && !(await this.#commit(this.#cursor))) return false
     // As a request that comes behind later ones.
     if (sometimes(0.1) && !(await this.#commit(this.#earlier))) return false
-    if (this.#earlier === undefined || sometimes(0.2)) this.#earlier = this.#cursor
+    if (sometimes(0.1)) this.#goBack()
+    if (this.#earlier === undefined || sometimes(0.1)) this.#earlier = this.#cursor
     const sentMs = this.#nowMs
     const mark = this.#deps.oracle.mark()
     const answer = await this.#poll(!sometimes(0.3), sometimes(0.3))
@@ -219,6 +220,24 @@ export class GroupMember implements Holder {
         if (refused.some((one) => one.topic === name && one.partition === partition)) continue
         const key = keyOf({ topicId, partition })
         this.#deps.oracle.acknowledged(key, offset, member?.memberEpoch ?? -1, mark)
+      }
+    }
+  }
+
+  /** It reads again from a cursor of before, which counts where it has owned the partition since. */
+  #goBack(): void {
+    if (this.#earlier === undefined) return
+    const { topics, member } = decodeCursor(this.#earlier) as Cursor
+    const before = new Map(this.#work)
+    this.#cursor = this.#earlier
+    this.#work.clear()
+    for (const { topicId, positions } of topics) {
+      for (const { partition, offset } of positions) {
+        const key = keyOf({ topicId, partition })
+        const known = before.get(key)
+        const sinceEpoch = known?.sinceEpoch ?? Number.POSITIVE_INFINITY
+        if (known === undefined || (member?.memberEpoch ?? -1) < sinceEpoch) continue
+        this.#work.set(key, { ...known, offset })
       }
     }
   }
