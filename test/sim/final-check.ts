@@ -9,6 +9,7 @@ import type { ReplicaView } from './cluster-code.ts'
 import type { PartitionOracle } from './partition-oracle.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { SimNode } from './sim-node.ts'
+import { simRecords } from './sim-records.ts'
 import type { Workload } from './workload.ts'
 
 /** All of these are in virtual time, and far above what it should take. */
@@ -202,7 +203,7 @@ export class FinalCheck {
         NEVER,
       )
       if (result?.ok === true) {
-        for (const record of recordsOf(result.batches, offset))
+        for (const record of simRecords(result.batches, offset))
           records.push({ partition, ...record })
         this.#audit(invariants.oracle(topicId, partition), result.batches)
         offset = result.nextOffset

@@ -1,7 +1,6 @@
 /** A member of a group on a simulated cluster, from its join until it leaves, dies, or is put out. */
 import type { GroupId, MemberId } from '../../src/core/group-settings.ts'
 import type { TopicName } from '../../src/core/ids.ts'
-import { RecordCursor } from '../../src/core/record-cursor.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { PollAnswer } from '../../src/front/groups/group-poll.ts'
 import type { MemberPositions } from '../../src/front/groups/member-positions.ts'
@@ -14,6 +13,8 @@ import type { FrontUnderTest } from './cluster-code.ts'
 import type { GroupOracle, Holder, Mark } from './group-oracle.ts'
 import { keyOf } from './group-oracle.ts'
 import type { SimCluster } from './sim-cluster.ts'
+import type { SimRecord } from './sim-records.ts'
+import { simRecords } from './sim-records.ts'
 
 export interface GroupMemberDeps {
   readonly cluster: SimCluster
@@ -42,7 +43,8 @@ const REBALANCE_MS = 8_000
 const CALL_MS = 4_000
 const WAIT_MS = 1_000
 const LIMITS = [1, 3, 1_000]
-const READ_BYTES = 16 * 1024
+const LIMIT_MAX = 10_000
+const READ_BYTES = 64 * 1024
 const OUT = ['member-not-found', 'member-fenced', 'group-not-found']
 const MOVED = ['cursor-expired', 'offset-out-of-range']
 
@@ -79,7 +81,10 @@ export class GroupMember implements Holder {
     if (this.#earlier === undefined || sometimes(0.1)) this.#earlier = this.#cursor
     const sentMs = this.#nowMs
     const mark = this.#deps.oracle.mark()
-    const answer = await this.#poll(!sometimes(0.3), sometimes(0.3))
+    const limit = isCalm
+      ? LIMIT_MAX
+      : (LIMITS[this.#deps.random.uint32() % LIMITS.length] as number)
+    const answer = await this.#poll(!sometimes(0.3), sometimes(0.3), limit)
     if (answer === 'out') return false
     if (this.#nowMs > Math.max(this.#sureUntilMs, sentMs + SURE_MS)) return false
     if (answer === undefined) return true
@@ -126,7 +131,11 @@ export class GroupMember implements Holder {
   }
 
   /** Without a `commit` what it has done is committed another time; who holds on gives nothing up by the call. */
-  async #poll(commits: boolean, holdsOn: boolean): Promise<PollAnswer | 'out' | undefined> {
+  async #poll(
+    commits: boolean,
+    holdsOn: boolean,
+    limit: number,
+  ): Promise<PollAnswer | 'out' | undefined> {
     const { random, oracle } = this.#deps
     const cursor = this.#cursor === undefined ? undefined : decodeCursor(this.#cursor)
     const after = commits ? cursor : undefined
@@ -138,7 +147,7 @@ export class GroupMember implements Holder {
       memberId: this.memberId,
       memberEpoch: this.#memberEpoch,
       cursor,
-      limit: LIMITS[random.uint32() % LIMITS.length] as number,
+      limit,
       maxBytes: READ_BYTES,
       waitMs: random.float() < 0.5 ? 0 : WAIT_MS,
       owned: holdsOn ? [...this.#work.values()].map(({ place }) => place) : undefined,
@@ -302,14 +311,6 @@ function isOf(slice: BatchSlice, { topicId, partition }: Place): boolean {
   return slice.topicId === topicId && slice.partition === partition
 }
 
-function recordsOf({ batch, from, records }: BatchSlice): { offset: number; value: string }[] {
-  const cursor = new RecordCursor()
-  cursor.reset(batch)
-  const found: { offset: number; value: string }[] = []
-  while (found.length < records && cursor.next()) {
-    if (cursor.offset < from) continue
-    const value = Buffer.from(batch.subarray(cursor.valueStart, cursor.valueEnd)).toString()
-    found.push({ offset: cursor.offset, value })
-  }
-  return found
+function recordsOf({ batch, from, records }: BatchSlice): SimRecord[] {
+  return simRecords([batch], from).slice(0, records)
 }

@@ -429,4 +429,22 @@ export const MUTATIONS: readonly Mutation[] = [
       replace: ' }]',
     },
   },
+  {
+    name: 'compaction removes records whose key has no later one',
+    file: 'src/storage/compaction-pass.ts',
+    find: 'if (this.#keys.last(bytes, keyStart, keyEnd) > offset) return false',
+    replace: 'if (this.#keys.last(bytes, keyStart, keyEnd) >= offset) return false',
+  },
+  {
+    name: 'compaction counts records that are not committed',
+    file: 'src/storage/compaction-plan.ts',
+    find: 'const limit = Math.min(log.highWatermark, closedEnd)',
+    replace: 'const limit = closedEnd',
+  },
+  {
+    name: 'who missed the deletion of a key goes on',
+    file: COPY,
+    find: 'return purgedEnd > log.compacted.purgedEnd && purgedEnd > log.endOffset',
+    replace: 'return purgedEnd < 0',
+  },
 ]

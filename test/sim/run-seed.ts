@@ -6,7 +6,7 @@ import { FinalCheck } from './final-check.ts'
 import { GroupWorkload } from './group-workload.ts'
 import type { Invariants } from './invariants.ts'
 import { Nemesis } from './nemesis.ts'
-import type { SeedPlan } from './seed-plan.ts'
+import type { SeedPlan, TopicPlan } from './seed-plan.ts'
 import { clocksApartMs, planSeed } from './seed-plan.ts'
 import { SimCluster } from './sim-cluster.ts'
 import type { SimTrace } from './sim-trace.ts'
@@ -36,10 +36,12 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
   const { world, invariants, nodes, fronts } = cluster
   invariants.clocksApartMs = clocksApartMs(plan)
   world.trace.add('PLAN', JSON.stringify(plan))
+  const isKeyed = ({ cleanup }: TopicPlan) => cleanup === 'compact'
+  const compacted = topics.filter(isKeyed).map(({ name }) => name)
   const workload = new Workload(
     world,
     fronts,
-    { ...plan, topics: topics.map(({ name }) => name) },
+    { ...plan, topics: topics.map(({ name }) => name), compacted },
     watchedBy(invariants),
   )
   const nemesis = new Nemesis({ world, nodes, fronts, invariants }, { faults, pauseMs })

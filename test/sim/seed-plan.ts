@@ -1,4 +1,5 @@
 /** What one seed does: the cluster, its load, and which faults may strike. */
+import type { Cleanup } from '../../src/core/topic.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { CommitWhen } from './group-oracle.ts'
 
@@ -43,6 +44,9 @@ export interface TopicPlan {
   readonly retentionMs: number
   readonly retentionBytes: number
   readonly segmentMs: number
+  readonly cleanup: Cleanup
+  readonly minCleanableDirtyRatio: number
+  readonly deleteRetentionMs: number
 }
 
 export interface SeedPlan {
@@ -83,6 +87,8 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     minInsyncReplicas: random.float() < 0.8 ? 2 : 1,
     flush: random.float() < 0.85 ? 'commit' : 'os',
     ...retentionOf(random),
+    // Not drawn, so that other seeds are what they were.
+    ...cleanupOf(seed, i),
   }))
   // From a calm run to everything at once.
   const share = [0, 0.15, 0.3, 0.3, 0.6, 1][below(6)] as number
@@ -123,6 +129,16 @@ function retentionOf(random: Random) {
   if (pick < 0.6) return { retentionMs: -1, retentionBytes: -1, segmentMs: DAY_MS }
   if (pick < 0.8) return { retentionMs: 10_000, retentionBytes: -1, segmentMs }
   return { retentionMs: -1, retentionBytes: 1_500, segmentMs }
+}
+
+/** One of five seeds compacts one of its topics, whose deletions go soon after. */
+function cleanupOf(seed: number, topic: number) {
+  if (seed % 5 !== 3 || topic > 0) {
+    return { cleanup: 'delete', minCleanableDirtyRatio: 0.5, deleteRetentionMs: DAY_MS } as const
+  }
+  const deleteRetentionMs = seed % 2 === 0 ? 2_000 : DAY_MS
+  const keeps = { retentionMs: -1, retentionBytes: -1, segmentMs: 2_000 } as const
+  return { cleanup: 'compact', minCleanableDirtyRatio: 0, deleteRetentionMs, ...keeps } as const
 }
 
 /** How far the wall clocks of two processes may be apart. */

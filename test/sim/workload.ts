@@ -1,20 +1,24 @@
 /** Clients of a simulated cluster: producers of unique values and readers that follow what is committed. */
 import type { TopicName } from '../../src/core/ids.ts'
 import { batchLeaderEpoch } from '../../src/core/record-batch.ts'
+import { isCompacted } from '../../src/core/topic.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { ProduceOutcome } from '../../src/front/produce.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
 import type { TopicImage } from '../../src/metadata/metadata-image.ts'
 import type { Acks, FetchResult, StorageService } from '../../src/wire/internal.ts'
-import { recordsOf } from '../replication/replica-harness.ts'
-import type { Outcome } from '../support/history-checker.ts'
+import type { ClientHistory, Outcome } from '../support/history-checker.ts'
 import { History } from '../support/history-checker.ts'
 import type { FrontUnderTest } from './cluster-code.ts'
+import { KeyedHistory } from './keyed-history.ts'
 import type { SimFront } from './sim-front.ts'
+import { keyedEntry, simRecords } from './sim-records.ts'
 import type { SimWorld } from './sim-world.ts'
 
 export interface WorkloadOptions {
   readonly topics: readonly string[]
+  /** Which of them are compacted; none if absent. */
+  readonly compacted?: readonly string[]
   readonly producers: number
   readonly readers: number
   readonly deleters: number
@@ -46,7 +50,7 @@ const DELETE_EVERY_MS = 6_000
 
 export class Workload {
   /** By topic. */
-  readonly histories = new Map<string, History>()
+  readonly histories = new Map<string, ClientHistory>()
   /** By topic and partition: up to where records are certainly deleted. */
   readonly deletions = new Map<string, number>()
   readonly #world: SimWorld
@@ -68,7 +72,10 @@ export class Workload {
     this.#options = options
     this.#events = events
     this.#random = world.fork()
-    for (const topic of options.topics) this.histories.set(topic, new History())
+    for (const topic of options.topics) {
+      const isKeyed = options.compacted?.includes(topic) === true
+      this.histories.set(topic, isKeyed ? new KeyedHistory() : new History())
+    }
   }
 
   start(): void {
@@ -117,7 +124,7 @@ export class Workload {
     const sentMs = this.#world.clock.monotonicMs()
     const result = await this.#request(front, topic, values, acks, partition)
     const part = result === undefined || 'kind' in result ? undefined : result.parts[0]
-    const history = this.histories.get(topic.name) as History
+    const history = this.histories.get(topic.name) as ClientHistory
     let kind: Outcome['kind'] = 'unknown'
     values.forEach((value, i) => {
       let outcome: Outcome = result !== undefined && 'kind' in result ? result : { kind: 'unknown' }
@@ -152,9 +159,9 @@ export class Workload {
         timeout.cancel()
         resolve(outcome)
       }
-      const records = values.map((value) => ({
-        key: null,
-        value: Buffer.from(value),
+      const isKeyed = isCompacted(topic.config)
+      const records = values.map((name) => ({
+        ...bytesOf(isKeyed ? keyedEntry(name) : { key: null, value: name }),
         headers: [],
         timestampMs: Number.NaN,
         media: 2 as const,
@@ -252,11 +259,14 @@ export class Workload {
       }
       return
     }
-    const history = this.histories.get(name) as History
-    const records = recordsOf(result.batches, offset)
+    const history = this.histories.get(name) as ClientHistory
+    const records = simRecords(result.batches, offset)
     const atMs = this.#world.clock.monotonicMs()
     for (const record of records) history.read({ partition, ...record }, atMs)
-    if (records.some((record, i) => record.offset !== offset + i)) {
+    const isRight = isCompacted(topic.config)
+      ? records.every((record, i) => record.offset > (records[i - 1]?.offset ?? offset - 1))
+      : records.every((record, i) => record.offset === offset + i)
+    if (!isRight) {
       const offsets = records.map((record) => record.offset)
       this.#events.violation(`reader of ${name}/${partition} at ${offset} was given ${offsets}`)
     }
@@ -290,5 +300,12 @@ export class Workload {
     const { topics } = this.#options
     const name = topics[this.#random.uint32() % topics.length] as TopicName
     return front.metadata.image.topics.get(name)
+  }
+}
+
+function bytesOf({ key, value }: { readonly key: string | null; readonly value: string | null }) {
+  return {
+    key: key === null ? null : Buffer.from(key),
+    value: value === null ? null : Buffer.from(value),
   }
 }

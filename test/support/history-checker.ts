@@ -42,7 +42,17 @@ export interface StoredRecord {
   readonly value: string
 }
 
-export class History {
+/** What clients of a topic did and were told. */
+export interface ClientHistory {
+  wrote(writer: string, value: string, outcome: Outcome, promised: Promised, sentMs: number): void
+  /** A record that a reader was given while the writers were at work. */
+  read(record: StoredRecord, atMs: number): void
+  count(kind: Outcome['kind']): number
+  /** Every way in which the final content of the log contradicts the history; empty when it does not. */
+  anomalies(final: readonly StoredRecord[], judgement: Judgement): string[]
+}
+
+export class History implements ClientHistory {
   readonly #writes: Write[] = []
   readonly #reads: { readonly record: StoredRecord; readonly atMs: number }[] = []
 
@@ -56,7 +66,6 @@ export class History {
     this.#writes.push({ writer, value, outcome, promised, sentMs })
   }
 
-  /** A record that a reader was given while the writers were at work. */
   read(record: StoredRecord, atMs = 0): void {
     this.#reads.push({ record, atMs })
   }
@@ -65,7 +74,6 @@ export class History {
     return this.#writes.filter(({ outcome }) => outcome.kind === kind).length
   }
 
-  /** Every way in which the final content of the log contradicts the history; empty when it does not. */
   anomalies(final: readonly StoredRecord[], judgement: Judgement = {}): string[] {
     const { deletedTo = () => 0, givenUp = () => false } = judgement
     const isKept = ({ partition, offset }: Place) => offset >= deletedTo(partition)

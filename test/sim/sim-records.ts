@@ -1,0 +1,42 @@
+/** Records as simulated clients write and read them: a value says all of its record that counts. */
+import { RecordCursor } from '../../src/core/record-cursor.ts'
+import { crc32c } from '../../src/lib/crc32c.ts'
+
+export interface SimRecord {
+  readonly offset: number
+  /** As it was written; of the deletion of a key, what `deletionOf` says. */
+  readonly value: string
+}
+
+const KEYS = 6
+/** One of so many records of a compacted topic deletes its key. */
+const DELETION_EVERY = 8
+
+/** What a record of that name has in a compacted topic: names are unique, keys are not. */
+export function keyedEntry(name: string): { key: string; value: string | null } {
+  const bytes = Buffer.from(name)
+  const hash = crc32c(bytes, 0, bytes.length) >>> 0
+  const key = `k${hash % KEYS}`
+  const isDeletion = Math.floor(hash / KEYS) % DELETION_EVERY === 0
+  return { key, value: isDeletion ? null : name }
+}
+
+export const deletionOf = (key: string): string => `no ${key}`
+
+export function simRecords(batches: readonly Uint8Array[], fromOffset = 0): SimRecord[] {
+  const cursor = new RecordCursor()
+  const records: SimRecord[] = []
+  for (const batch of batches) {
+    cursor.reset(batch)
+    while (cursor.next()) {
+      if (cursor.offset < fromOffset) continue
+      records.push({ offset: cursor.offset, value: textOf(cursor, batch) })
+    }
+  }
+  return records
+}
+
+function textOf({ keyStart, keyEnd, valueStart, valueEnd }: RecordCursor, batch: Uint8Array) {
+  const text = (start: number, end: number) => Buffer.from(batch.subarray(start, end)).toString()
+  return valueStart === -1 ? deletionOf(text(keyStart, keyEnd)) : text(valueStart, valueEnd)
+}
