@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls'
 import { ConfigError } from '../config/setting-value.ts'
 import type { FrontConfig, StorageConfig } from '../config.ts'
 import { flagOf } from '../config.ts'
-import type { TlsCredentials } from '../env/undici-transport.ts'
+import type { TlsCredentials } from '../env/http-transport.ts'
 
 type NodeTrust = Pick<FrontConfig, 'clusterSecret' | 'tlsCert' | 'tlsKey' | 'tlsCa'>
 type EtcdTrust = Pick<StorageConfig, 'etcd' | 'etcdCa' | 'etcdCert' | 'etcdKey'>

@@ -2,11 +2,11 @@
 import { stdout } from 'node:process'
 import { ConfigError } from '../config/setting-value.ts'
 import type { FrontConfig } from '../config.ts'
+import type { TlsCredentials } from '../env/http-transport.ts'
+import { HttpTransport } from '../env/http-transport.ts'
 import { LiveTls } from '../env/live-tls.ts'
 import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
-import type { TlsCredentials } from '../env/undici-transport.ts'
-import { UndiciTransport } from '../env/undici-transport.ts'
 import { VERSION } from '../lib/version.ts'
 import { FrontNode } from '../nodes/front-node.ts'
 import { nodeCredentials, requiredCredentials } from './credentials.ts'
@@ -19,7 +19,7 @@ export async function runFront(config: FrontConfig): Promise<never> {
   const life = new ProcessLife(config)
   const { clock, logger } = life
   if (tls !== undefined) keepTlsFresh(life, tls, () => requiredCredentials(config))
-  const transport = new UndiciTransport(tls && { tls })
+  const transport = new HttpTransport(tls && { tls })
   const deps = { clock, logger, transport, random: new SystemRandom(), metrics: new PromMetrics() }
   const node = await life.starting(FrontNode.start(config, deps, life.stopping))
   const url = reachable(node.url)

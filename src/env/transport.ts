@@ -16,10 +16,11 @@ export interface InternalAnswer {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   /**
-   * To be read once, to its end or until it is left: what is not read keeps its connection until
-   * the signal of the call aborts. Rejects with TransportError when the connection breaks.
+   * An array when all of it is there. Else to be read once, to its end or until it is left: what is
+   * not read keeps its connection until the signal of the call aborts. Rejects with TransportError
+   * when the connection breaks.
    */
-  readonly body: AsyncIterable<Uint8Array>
+  readonly body: AsyncIterable<Uint8Array> | readonly Uint8Array[]
 }
 
 export interface Transport {

@@ -37,7 +37,7 @@ export interface AnswerBody {
   /** Undefined if the answer does not say. */
   readonly sizeBytes: number | undefined
   /** To be read once, to the end or until it is left. Rejects with InternalCallError. */
-  readonly chunks: AsyncIterable<Uint8Array>
+  readonly chunks: InternalAnswer['body']
 }
 
 /** Answers longer than this are not from a node of ours; bodies of calls are bounded alike. */
@@ -72,7 +72,7 @@ export class InternalClient {
       const answer = await transport.call(target.url, call, options.lane, scope.signal)
       if (answer.status !== 200) throw await this.#refusalOf(target, answer)
       const sizeBytes = parseCount(answer.headers['content-length'])
-      return { sizeBytes, chunks: scoped(answer.body, scope) }
+      return { sizeBytes, chunks: within(scope, answer.body) }
     } catch (error) {
       const failure = callError(error, scope)
       scope.end()
@@ -133,6 +133,17 @@ export class InternalClient {
     }
     return new InternalCallError('refused', message, { definitelyNotDone: true, refusal: code })
   }
+}
+
+/** The scope ends with the body. */
+function within(scope: CallScope, body: InternalAnswer['body']): InternalAnswer['body'] {
+  if (!isWhole(body)) return scoped(body, scope)
+  scope.end()
+  return body
+}
+
+function isWhole(body: InternalAnswer['body']): body is readonly Uint8Array[] {
+  return Array.isArray(body)
 }
 
 async function* scoped(

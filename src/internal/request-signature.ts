@@ -4,12 +4,12 @@
  * once, and the SHA-256 of the body:
  *   curlew-auth: <time ms>.<session, hex>.<number>.<body hash, base64url>.<signature, base64url>
  */
-import type { KeyObject } from 'node:crypto'
-import { createHash, createHmac, createSecretKey, hash, timingSafeEqual } from 'node:crypto'
+import { createHash, hash, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../env/clock.ts'
 import type { Random } from '../env/random.ts'
 import { assert } from '../lib/assert.ts'
 import { ServiceError } from '../lib/service-error.ts'
+import { Hmac } from './hmac.ts'
 import type { HeaderMap } from './identity.ts'
 import { HEADERS, parseCount } from './identity.ts'
 import { InternalRefusal } from './internal-refusal.ts'
@@ -40,7 +40,7 @@ export interface RequestSignatureOptions {
 
 export class RequestSignature {
   readonly #clock: Clock
-  readonly #key: KeyObject
+  readonly #hmac: Hmac
   readonly #signBodies: boolean
   readonly #session: string
   #number = 0
@@ -50,7 +50,7 @@ export class RequestSignature {
     const { secret, signBodies = true } = options
     assert(secret.length > 0 || !signBodies, 'a cluster has a secret, or mutual TLS')
     this.#clock = deps.clock
-    this.#key = createSecretKey(secret === '' ? NO_SECRET : secret, 'utf8')
+    this.#hmac = new Hmac(secret === '' ? NO_SECRET : secret)
     this.#signBodies = signBodies
     this.#session = Buffer.from(deps.random.bytes(SESSION_BYTES)).toString('hex')
   }
@@ -99,7 +99,7 @@ export class RequestSignature {
 
   #mac(path: string, headers: HeaderMap, once: string): Buffer {
     const signed = `curlew\n${path}\n${headers[HEADERS.cluster]}\n${headers[HEADERS.node]}\n${headers[HEADERS.incarnation]}\n${headers[HEADERS.target]}\n${headers[HEADERS.protocol]}\n${headers[HEADERS.deadline]}\n${once}`
-    return createHmac('sha256', this.#key).update(signed).digest()
+    return this.#hmac.of(signed)
   }
 }
 

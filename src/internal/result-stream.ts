@@ -3,11 +3,18 @@
  * settled since the last piece in one.
  */
 import { assert } from '../lib/assert.ts'
+import type { InternalReply } from './internal-handler.ts'
 
 export class ResultStream<T> implements AsyncIterable<Uint8Array> {
   #open: number
   #frames: Uint8Array[] = []
   #wake: () => void = () => undefined
+  readonly #first = Promise.withResolvers<void>()
+  readonly #last = Promise.withResolvers<void>()
+  /** Resolves when a result is there, or none will come. */
+  readonly first: Promise<void> = this.#first.promise
+  /** Resolves when all results are there. */
+  readonly last: Promise<void> = this.#last.promise
 
   /** The promises never reject. */
   constructor(
@@ -15,12 +22,18 @@ export class ResultStream<T> implements AsyncIterable<Uint8Array> {
     encode: (frame: { readonly index: number; readonly result: T }) => Uint8Array,
   ) {
     this.#open = results.length
+    if (results.length === 0) this.#end()
     results.forEach((promise, index) => {
       promise.then(
         (result) => this.#settle(encode({ index, result })),
         () => assert(false, 'results settle with a value'),
       )
     })
+  }
+
+  /** Whole if all of it is there, which costs both sides less; else to be streamed. */
+  get reply(): InternalReply {
+    return this.#open === 0 ? { parts: this.#frames } : { stream: this }
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
@@ -39,6 +52,13 @@ export class ResultStream<T> implements AsyncIterable<Uint8Array> {
   #settle(frame: Uint8Array): void {
     this.#open--
     this.#frames.push(frame)
+    this.#first.resolve()
+    if (this.#open === 0) this.#end()
     this.#wake()
+  }
+
+  #end(): void {
+    this.#first.resolve()
+    this.#last.resolve()
   }
 }

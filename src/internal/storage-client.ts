@@ -53,6 +53,8 @@ export interface AppendCalls {
 export class StorageClient {
   readonly #client: InternalClient
   readonly #gone: AbortSignal | undefined
+  /** The callers of most calls share a signal: what joins it with `#gone` is kept. */
+  #joined: { readonly caller: AbortSignal; readonly signal: AbortSignal } | undefined
   readonly target: CallTarget
 
   /** `gone` aborts when nothing more is to be expected of this node: all calls end then. */
@@ -177,7 +179,11 @@ export class StorageClient {
 
   #whileThere<T extends WaitOptions>(options: T): T {
     if (this.#gone === undefined) return options
-    return { ...options, signal: AbortSignal.any([options.signal, this.#gone]) }
+    const { signal: caller } = options
+    if (this.#joined?.caller !== caller) {
+      this.#joined = { caller, signal: AbortSignal.any([caller, this.#gone]) }
+    }
+    return { ...options, signal: this.#joined.signal }
   }
 }
 

@@ -58,16 +58,15 @@ async function append(
 ): Promise<InternalReply> {
   const requests = decodeAppend(body)
   const { promise: admitted, resolve } = Promise.withResolvers<void>()
-  const results = storage.append(requests, signal, resolve)
-  const stream = new ResultStream(results, encodeAppendFrame)
-  await Promise.race([admitted, Promise.all(results)])
-  if (results.length > 0) await firstOrDelay(results, clock)
-  return { stream }
+  const stream = new ResultStream(storage.append(requests, signal, resolve), encodeAppendFrame)
+  await Promise.race([admitted, stream.last])
+  await firstOrDelay(stream, clock)
+  return stream.reply
 }
 
-async function firstOrDelay(results: readonly Promise<unknown>[], clock: Clock): Promise<void> {
+async function firstOrDelay({ first }: { first: Promise<void> }, clock: Clock): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<void>()
   const timer = clock.timer(HEAD_DELAY_MS, resolve)
-  await Promise.race([late, ...results])
+  await Promise.race([late, first])
   timer.cancel()
 }

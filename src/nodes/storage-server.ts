@@ -2,12 +2,12 @@
 import type { StorageConfig } from '../config.ts'
 import type { Clock } from '../env/clock.ts'
 import type { FileSystem } from '../env/file-system.ts'
+import type { TlsCredentials } from '../env/http-transport.ts'
+import { HttpTransport } from '../env/http-transport.ts'
 import type { LiveTls } from '../env/live-tls.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Metrics } from '../env/metrics.ts'
 import type { Random } from '../env/random.ts'
-import type { TlsCredentials } from '../env/undici-transport.ts'
-import { UndiciTransport } from '../env/undici-transport.ts'
 import { InternalServer } from '../http/internal/internal-server.ts'
 import { buildOpsApp } from '../http/ops-app.ts'
 import type { InternalService } from '../internal/internal-service.ts'
@@ -64,7 +64,7 @@ export class StorageServer {
       const store = etcdStore(config, deps, surroundings.etcdTls)
       lifecycle.started(() => store.close())
       const { tls } = surroundings
-      const transport = new UndiciTransport(tls && { tls })
+      const transport = new HttpTransport(tls && { tls })
       lifecycle.started(() => transport.close())
       let url = ''
       const listen = async (service: InternalService) => {

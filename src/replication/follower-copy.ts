@@ -75,7 +75,8 @@ export class FollowerCopy {
     )
   }
 
-  async apply(part: ReplicaFetchPart): Promise<Applied> {
+  /** At once, unless there is something to wait for. */
+  apply(part: ReplicaFetchPart): Applied | Promise<Applied> {
     const told = this.#told
     const { log, following } = this.replica
     // The role or the log has changed since it was asked for.
@@ -84,10 +85,9 @@ export class FollowerCopy {
     switch (part.kind) {
       case 'data':
         if (part.leaderEpoch !== told.leaderEpoch) return 'applied'
-        return await this.#append(part, told.leaderEpoch)
+        return this.#append(part, told.leaderEpoch)
       case 'diverging':
-        await this.#truncate(part)
-        return 'applied'
+        return this.#truncate(part).then(() => 'applied')
       case 'refused':
         if (part.code !== 'offset-out-of-range' || part.logStartOffset < log.endOffset) {
           return 'later'
@@ -115,11 +115,16 @@ export class FollowerCopy {
     return this.#anewFrom ?? this.replica.log.endOffset
   }
 
-  async #append(part: ReplicaFetchData, leaderEpoch: number): Promise<Applied> {
-    const { log } = this.replica
+  #append(part: ReplicaFetchData, leaderEpoch: number): Applied | Promise<Applied> {
     let bytes = 0
     for (const batch of part.batches) bytes += batch.length
-    if (bytes > 0 && !(await this.#enter(bytes))) return 'later'
+    const entered = bytes === 0 || this.#enter(bytes)
+    if (entered === true) return this.#admit(part, bytes, leaderEpoch)
+    if (entered === false) return 'later'
+    return entered.then((isIn) => (isIn ? this.#admit(part, bytes, leaderEpoch) : 'later'))
+  }
+
+  #admit(part: ReplicaFetchData, bytes: number, leaderEpoch: number): Applied | Promise<Applied> {
     if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
     if (this.#missesDeletions(part)) {
       this.#log({ purgedEnd: part.purgedEnd }, 'deletions of keys were missed: the log begins anew')
@@ -128,11 +133,18 @@ export class FollowerCopy {
       return 'applied'
     }
     if (this.#isCutShort(part)) {
-      this.#anewFrom = log.endOffset
+      this.#anewFrom = this.replica.log.endOffset
       this.ask()
       return 'applied'
     }
-    if (this.#anewFrom !== undefined && !(await this.#beginAnew(part, leaderEpoch))) return 'later'
+    if (this.#anewFrom === undefined) return this.#takeIn(part, bytes, leaderEpoch)
+    return this.#beginAnew(part, leaderEpoch).then((isBegun) =>
+      isBegun ? this.#takeIn(part, bytes, leaderEpoch) : 'later',
+    )
+  }
+
+  #takeIn(part: ReplicaFetchData, bytes: number, leaderEpoch: number): Applied {
+    const { log } = this.replica
     if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'
     this.#notePurged(part)
     for (const sent of part.batches) {
@@ -155,14 +167,14 @@ export class FollowerCopy {
   }
 
   /** What was applied is safe by now, or was refused: the bounds that came with it hold as far as it is. */
-  async settle(): Promise<void> {
+  settle(): Promise<void> | undefined {
     const part = this.#unsettled
     this.#unsettled = undefined
     const { log, following } = this.replica
-    if (part === undefined || following?.leaderEpoch !== part.leaderEpoch) return
+    if (part === undefined || following?.leaderEpoch !== part.leaderEpoch) return undefined
     this.replica.committedTo(part.highWatermark)
     const start = Math.min(part.logStartOffset, log.highWatermark)
-    if (start > log.startOffset) await this.#storage.raiseStart(log, start)
+    return start > log.startOffset ? this.#storage.raiseStart(log, start) : undefined
   }
 
   /** KIP-279: again and again, until both have the same last epoch. */
@@ -219,9 +231,9 @@ export class FollowerCopy {
    */
   #isCutShort({ batches: [first], logStartOffset }: ReplicaFetchData): boolean {
     const { endOffset } = this.replica.log
-    if (this.#anewFrom !== undefined || first === undefined || !isWhole(first)) return false
-    const hasEndWithin = batchBaseOffset(first) < endOffset && endOffset <= batchLastOffset(first)
-    return hasEndWithin && endOffset === logStartOffset
+    if (this.#anewFrom !== undefined || endOffset !== logStartOffset) return false
+    if (first === undefined || !isWhole(first)) return false
+    return batchBaseOffset(first) < endOffset && endOffset <= batchLastOffset(first)
   }
 
   /** What is here now lacks no more than what the leader has, and no less. */
@@ -255,9 +267,15 @@ export class FollowerCopy {
     )
   }
 
-  #enter(bytes: number): Promise<boolean> {
+  #enter(bytes: number): boolean | Promise<boolean> {
+    let isIn: boolean | undefined
+    let tell = (entered: boolean) => {
+      isIn = entered
+    }
+    this.#storage.gate.enter(bytes, (outcome) => tell(outcome === 'entered'))
+    if (isIn !== undefined) return isIn
     return new Promise((resolve) => {
-      this.#storage.gate.enter(bytes, (outcome) => resolve(outcome === 'entered'))
+      tell = resolve
     })
   }
 

@@ -7,6 +7,7 @@ import type { PartitionKey } from '../core/ids.ts'
 import { partitionKey } from '../core/ids.ts'
 import type { Clock, Timer } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
+import { ServiceError } from '../lib/service-error.ts'
 import type { LogReader } from '../storage/log-reader.ts'
 import type {
   ReplicaFetchPart,
@@ -58,6 +59,7 @@ export class FollowerSession {
   /** Something came about while nobody was there to be woken. */
   #isMissed: boolean = false
   #soon: Timer | undefined
+  readonly #closing = new AbortController()
 
   constructor(deps: FollowerSessionDeps, id: number, followerId: number, incarnation: number) {
     this.#deps = deps
@@ -100,6 +102,7 @@ export class FollowerSession {
   }
 
   close(): void {
+    this.#closing.abort(new ServiceError('draining', 'the session has ended'))
     this.#soon?.cancel()
     this.#wake?.()
     for (const entry of this.#entries.values()) entry.cancel()
@@ -266,10 +269,11 @@ export class FollowerSession {
     return entry.replica && this.#data(entry, entry.replica, [])
   }
 
-  async #cold(entry: Entry, signal: AbortSignal): Promise<ReplicaFetchPart | undefined> {
+  async #cold(entry: Entry, caller: AbortSignal): Promise<ReplicaFetchPart | undefined> {
     const { replica, position } = entry
     if (replica === undefined) return undefined
     const { tenure, log } = replica
+    const signal = AbortSignal.any([caller, this.#closing.signal])
     const range = {
       offset: position.fetchOffset,
       endOffset: log.placedEnd,

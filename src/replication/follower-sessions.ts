@@ -17,6 +17,7 @@ export class FollowerSessions {
   readonly #sessions = new Map<number, FollowerSession>()
   readonly #seenMs = new Map<number, number>()
   #nextId = 1
+  #isClosed: boolean = false
 
   constructor(deps: FollowerSessionsDeps) {
     this.#deps = deps
@@ -28,14 +29,16 @@ export class FollowerSessions {
   }
 
   async fetch(request: ReplicaFetchRequest, signal: AbortSignal): Promise<ReplicaFetchReply> {
-    const session = this.#session(request)
+    const session = this.#isClosed ? undefined : this.#session(request)
     if (session === undefined) return 'session-unknown'
     this.#seenMs.set(request.followerId, this.#deps.clock.monotonicMs())
     const parts = await session.fetch(request, signal)
     return { sessionId: session.id, sessionStep: request.sessionStep, parts }
   }
 
+  /** Fetches that wait are answered with what there is. */
   close(): void {
+    this.#isClosed = true
     for (const session of this.#sessions.values()) session.close()
     this.#sessions.clear()
   }

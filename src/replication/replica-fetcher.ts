@@ -9,8 +9,14 @@ import type { Logger } from '../env/logger.ts'
 import type { Random } from '../env/random.ts'
 import { whyOf } from '../lib/why.ts'
 import type { LogManager } from '../storage/log-manager.ts'
-import type { ReplicaFetchReply, ReplicaFetchRequest, ReplicaKey } from '../wire/replica-fetch.ts'
+import type {
+  ReplicaFetchPart,
+  ReplicaFetchReply,
+  ReplicaFetchRequest,
+  ReplicaKey,
+} from '../wire/replica-fetch.ts'
 import type { DamagedLogs } from './damaged-logs.ts'
+import type { Applied } from './follower-copy.ts'
 import { FollowerCopy } from './follower-copy.ts'
 import type { Replica } from './replica.ts'
 
@@ -106,7 +112,7 @@ export class ReplicaFetcher {
     // What is added in the same turn belongs to the first request.
     await Promise.resolve()
     while (!this.#stop.signal.aborted) {
-      this.#interrupt = new AbortController()
+      if (this.#interrupt.signal.aborted) this.#interrupt = new AbortController()
       try {
         const isReached = await this.#round(this.#interrupt.signal)
         if (isReached) this.#tellReached()
@@ -182,36 +188,55 @@ export class ReplicaFetcher {
   async #apply(parts: Extract<ReplicaFetchReply, object>['parts']): Promise<void> {
     const { storage } = this.#deps
     const touched: FollowerCopy[] = []
-    const each = parts.map(async (part) => {
+    const waiting: Promise<void>[] = []
+    for (const part of parts) {
       const copy = this.#copies.get(keyOfParts(part))
-      if (copy === undefined) return
+      if (copy === undefined) continue
       touched.push(copy)
-      await this.#guard(copy, async () => {
-        if ((await copy.apply(part)) === 'later') this.#hold(copy)
-        else this.#setbacks.delete(copy)
-      })
-    })
-    await Promise.all(each)
+      const applied = this.#guard(copy, () => this.#take(copy, part))
+      if (applied !== undefined) waiting.push(applied)
+    }
+    if (waiting.length > 0) await Promise.all(waiting)
     await storage.appender.journaled()
     for (const copy of touched) {
-      const { log } = copy.replica
-      await this.#guard(copy, async () => {
-        if (log.flush === 'os') await storage.write(log)
-        await copy.settle()
-      })
+      const settled = this.#guard(copy, () => this.#settle(copy))
+      if (settled !== undefined) await settled
     }
   }
 
-  /** What is wrong with one log must not hold up the others. */
-  async #guard(copy: FollowerCopy, job: () => Promise<void>): Promise<void> {
+  #take(copy: FollowerCopy, part: ReplicaFetchPart): Promise<void> | undefined {
+    const applied = copy.apply(part)
+    if (typeof applied !== 'string') return applied.then((later) => this.#taken(copy, later))
+    this.#taken(copy, applied)
+    return undefined
+  }
+
+  #taken(copy: FollowerCopy, applied: Applied): void {
+    if (applied === 'later') this.#hold(copy)
+    else this.#setbacks.delete(copy)
+  }
+
+  #settle(copy: FollowerCopy): Promise<void> | undefined {
+    const { log } = copy.replica
+    if (log.flush !== 'os') return copy.settle()
+    return this.#deps.storage.write(log).then(() => copy.settle())
+  }
+
+  /** What is wrong with one log must not hold up the others. A promise only if there is something to wait for. */
+  #guard(copy: FollowerCopy, job: () => Promise<void> | undefined): Promise<void> | undefined {
     try {
-      await job()
+      return job()?.catch((error: unknown) => this.#broken(copy, error))
     } catch (error) {
-      if (this.#stop.signal.aborted || this.#deps.damaged.found(copy.replica, error)) return
-      const { topicName: topic, partition } = copy.replica.log.identity
-      this.#deps.logger.error({ err: error, topic, partition }, 'a partition cannot be copied')
-      this.#hold(copy)
+      this.#broken(copy, error)
+      return undefined
     }
+  }
+
+  #broken(copy: FollowerCopy, error: unknown): void {
+    if (this.#stop.signal.aborted || this.#deps.damaged.found(copy.replica, error)) return
+    const { topicName: topic, partition } = copy.replica.log.identity
+    this.#deps.logger.error({ err: error, topic, partition }, 'a partition cannot be copied')
+    this.#hold(copy)
   }
 
   /** Full, or not to be understood: asks for the partition again after a while. */

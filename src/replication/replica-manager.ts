@@ -259,7 +259,7 @@ export class ReplicaManager implements StorageService {
     signal: AbortSignal,
   ): Promise<ReplicaFetchReply> {
     if (this.#part === undefined) return 'session-unknown'
-    return await this.#part.fetch(request, AbortSignal.any([signal, this.#closing.signal]))
+    return await this.#part.fetch(request, signal)
   }
 
   /** Makes the preferred leader of a partition that this node leads its leader; whether that came about. */

@@ -272,7 +272,8 @@ export class Journal {
   async #write(): Promise<void> {
     try {
       for (let group = this.#next(); group !== undefined; group = this.#next()) {
-        const file = await this.#placeFor(group)
+        // Most groups fit into the file of the one before, and then nothing is waited for.
+        const file = this.#fileFor(group) ?? (await this.#nextFile())
         if (file === undefined) this.#refuseAll()
         else await this.#writeGroup(file, group)
       }
@@ -301,9 +302,14 @@ export class Journal {
     return this.#options.fileBytes - RESERVED_BYTES - this.#offset
   }
 
-  async #placeFor(group: PendingGroup): Promise<JournalFile | undefined> {
+  /** The current file, if the group has its place there. */
+  #fileFor(group: PendingGroup): JournalFile | undefined {
     group.builder.follow(this.#echo)
-    if (group.kind !== GROUP_KIND.frames || group.sizeBytes <= this.#room()) return this.#file
+    const fits = group.kind !== GROUP_KIND.frames || group.sizeBytes <= this.#room()
+    return fits ? this.#file : undefined
+  }
+
+  async #nextFile(): Promise<JournalFile | undefined> {
     const file = await this.#files.takeWhenReady()
     if (file === undefined) return undefined
     if (this.#file !== undefined) this.#left = { file: this.#file, offset: this.#offset }

@@ -2,13 +2,13 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { TopicId } from '../../src/core/ids.ts'
 import { encodeBatch } from '../../src/core/record-batch.ts'
+import type { HttpTransportOptions } from '../../src/env/http-transport.ts'
+import { HttpTransport } from '../../src/env/http-transport.ts'
 import { LiveTls } from '../../src/env/live-tls.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { SystemClock } from '../../src/env/system-clock.ts'
 import { SystemRandom } from '../../src/env/system-random.ts'
 import { TransportError } from '../../src/env/transport.ts'
-import type { UndiciTransportOptions } from '../../src/env/undici-transport.ts'
-import { UndiciTransport } from '../../src/env/undici-transport.ts'
 import type { InternalServerOptions } from '../../src/http/internal/internal-server.ts'
 import { InternalServer } from '../../src/http/internal/internal-server.ts'
 import { InternalClient } from '../../src/internal/internal-client.ts'
@@ -43,13 +43,13 @@ async function serve(
   return server
 }
 
-function connect(options: UndiciTransportOptions = {}): UndiciTransport {
-  const transport = new UndiciTransport(options)
+function connect(options: HttpTransportOptions = {}): HttpTransport {
+  const transport = new HttpTransport(options)
   onTestFinished(() => transport.close())
   return transport
 }
 
-function post(transport: UndiciTransport, url: string, path = '/') {
+function post(transport: HttpTransport, url: string, path = '/') {
   return transport.call(url, { path, headers: {}, body: [Buffer.from('x')] }, 'control', live)
 }
 

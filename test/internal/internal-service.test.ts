@@ -1,6 +1,6 @@
 /** Whom a node listens to: everything that is refused is a definite no, and reaches no handler. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { InternalCall } from '../../src/env/transport.ts'
+import type { InternalAnswer, InternalCall } from '../../src/env/transport.ts'
 import { HEADERS } from '../../src/internal/identity.ts'
 import { InternalCallError } from '../../src/internal/internal-call-error.ts'
 import type { InternalRequest } from '../../src/internal/internal-handler.ts'
@@ -260,7 +260,7 @@ describe('errors of handlers', () => {
   })
 })
 
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+async function textOf(body: InternalAnswer['body']): Promise<string> {
   let text = ''
   for await (const chunk of body) text += String(Buffer.from(chunk))
   return text

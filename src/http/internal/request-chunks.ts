@@ -11,41 +11,34 @@ export class RequestChunks implements AsyncIterable<Uint8Array> {
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     const request = this.#request
-    const chunks: Uint8Array[] = []
-    let state: 'running' | 'complete' | 'lost' = 'running'
-    let wake: () => void = () => undefined
-    const onData = (chunk: Uint8Array) => {
-      chunks.push(chunk)
-      request.pause()
-      wake()
-    }
-    const onEnd = () => {
-      state = 'complete'
-      wake()
-    }
-    const onClose = () => {
-      if (state === 'running') state = 'lost'
-      wake()
-    }
-    request.on('data', onData).once('end', onEnd).once('close', onClose).on('error', onClose)
     return {
       next: async () => {
-        while (chunks.length === 0 && state === 'running') {
-          const { promise, resolve } = Promise.withResolvers<void>()
-          wake = resolve
-          request.resume()
-          await promise
+        for (;;) {
+          // A small body is there with its head: then there is nothing to wait for.
+          const chunk: Uint8Array | null = request.read()
+          if (chunk !== null) return { done: false, value: chunk }
+          if (request.complete && request.readableLength === 0) {
+            return { done: true, value: undefined }
+          }
+          if (request.destroyed) throw new Error('the connection broke while the body came')
+          await moreOf(request)
         }
-        const chunk = chunks.shift()
-        if (chunk !== undefined) return { done: false, value: chunk }
-        if (state === 'lost') throw new Error('the connection broke while the body came')
-        return { done: true, value: undefined }
       },
       return: async () => {
-        request.off('data', onData)
         request.resume()
         return { done: true, value: undefined }
       },
     }
   }
+}
+
+/** Resolves when there may be more, or the end. */
+function moreOf(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      request.off('readable', done).off('end', done).off('close', done).off('error', done)
+      resolve()
+    }
+    request.on('readable', done).on('end', done).on('close', done).on('error', done)
+  })
 }

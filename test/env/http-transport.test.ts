@@ -1,10 +1,10 @@
 import { createServer } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { HttpTransportOptions } from '../../src/env/http-transport.ts'
+import { HttpTransport } from '../../src/env/http-transport.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { SystemClock } from '../../src/env/system-clock.ts'
 import { TransportError } from '../../src/env/transport.ts'
-import type { UndiciTransportOptions } from '../../src/env/undici-transport.ts'
-import { UndiciTransport } from '../../src/env/undici-transport.ts'
 import { InternalServer } from '../../src/http/internal/internal-server.ts'
 import type { Handle } from '../contract/transport.contract.ts'
 import { describeTransport } from '../contract/transport.contract.ts'
@@ -20,9 +20,9 @@ async function listen(handle: Handle): Promise<InternalServer> {
   return InternalServer.listen({ clock, logger: nullLogger, service }, options)
 }
 
-describeTransport('undici', async (handle) => {
+describeTransport('http', async (handle) => {
   const server = await listen(handle)
-  const transport = new UndiciTransport({ connections: { fetch: 16 } })
+  const transport = new HttpTransport({ connections: { fetch: 16 } })
   return {
     transport,
     url: server.url,
@@ -36,9 +36,9 @@ describeTransport('undici', async (handle) => {
 })
 
 describe('lanes', () => {
-  async function start(handle: Handle, options: UndiciTransportOptions) {
+  async function start(handle: Handle, options: HttpTransportOptions) {
     const server = await listen(handle)
-    const transport = new UndiciTransport(options)
+    const transport = new HttpTransport(options)
     onTestFinished(async () => {
       await transport.close()
       await server.close()
@@ -80,7 +80,7 @@ describe('lanes', () => {
 test('a connection that breaks before an answer leaves open whether the call arrived', async () => {
   const server = createServer((socket) => socket.once('data', () => socket.destroy()))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const transport = new UndiciTransport()
+  const transport = new HttpTransport()
   onTestFinished(async () => {
     await transport.close()
     server.close()
@@ -96,7 +96,7 @@ test('a caller that goes before the call is sent leaves its connection to others
     seen.push(path)
     return { status: 200, headers: {}, body: [] }
   })
-  const transport = new UndiciTransport({ connections: { append: 1 } })
+  const transport = new HttpTransport({ connections: { append: 1 } })
   onTestFinished(async () => {
     await transport.close()
     await server.close()
@@ -113,8 +113,63 @@ test('a caller that goes before the call is sent leaves its connection to others
 })
 
 test('an address that is none is not called', async () => {
-  const transport = new UndiciTransport()
+  const transport = new HttpTransport()
   onTestFinished(() => transport.close())
   const call = transport.call('nowhere', nothing, 'append', live)
   await expect(call).rejects.toMatchObject({ sent: false })
+})
+
+describe('connections', () => {
+  /** Answers each request of the n-th connection with the n-th text. */
+  async function serve(...texts: string[]) {
+    let connections = 0
+    const server = createServer((socket) => {
+      const text = texts[connections++] ?? ''
+      socket.on('data', () => socket.write(text)).on('error', () => socket.destroy())
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const transport = new HttpTransport()
+    onTestFinished(async () => {
+      await transport.close()
+      server.close()
+    })
+    const { port } = server.address() as { port: number }
+    const url = `http://127.0.0.1:${port}`
+    const status = async () => (await transport.call(url, nothing, 'append', live)).status
+    return { transport, url, status, connections: () => connections }
+  }
+
+  const ok = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'
+
+  test('carry one call after the other', async () => {
+    const { status, connections } = await serve(ok)
+    expect([await status(), await status(), await status()]).toEqual([200, 200, 200])
+    expect(connections()).toBe(1)
+  })
+
+  test('are not used again when the peer is about to close them', async () => {
+    const last = 'HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
+    const { status, connections } = await serve(last, ok)
+    expect([await status(), await status()]).toEqual([201, 200])
+    expect(connections()).toBe(2)
+  })
+
+  test('are not used again when more came than was asked for', async () => {
+    const stray = 'HTTP/1.1 500 Not Yours\r\ncontent-length: 0\r\n\r\n'
+    const { status, connections } = await serve(ok + stray, ok)
+    expect([await status(), await status()]).toEqual([200, 200])
+    expect(connections()).toBe(2)
+  })
+
+  test('that bring no answer of a node leave the outcome open', async () => {
+    const { status } = await serve('SSH-2.0-OpenSSH_9.2\r\n\r\n')
+    await expect(status()).rejects.toMatchObject({ sent: true })
+  })
+
+  test('carry no header that would end early', async () => {
+    const { transport, url, status } = await serve(ok, ok)
+    const call = { ...nothing, headers: { 'curlew-node': '1\r\ncurlew-node: 2' } }
+    await expect(transport.call(url, call, 'append', live)).rejects.toMatchObject({ sent: false })
+    expect(await status()).toBe(200)
+  })
 })

@@ -1,71 +1,74 @@
-/** One call through undici: knows whether it was sent, and holds its answer back while nobody reads. */
-import type { Dispatcher } from 'undici'
+/** One call over a connection: knows whether it was sent, and holds its answer back while nobody reads. */
+import type { Socket } from 'node:net'
 import type { InternalAnswer } from './transport.ts'
 import { TransportError } from './transport.ts'
 
 /** The connection is not read on while so much of the answer waits to be taken. */
 const PAUSE_BYTES = 256 * 1024
 
-export class UndiciExchange implements Dispatcher.DispatchHandler {
+export class HttpExchange {
   readonly #signal: AbortSignal
   readonly #onEnd: () => void
-  readonly #head = Promise.withResolvers<InternalAnswer>()
-  #controller: Dispatcher.DispatchController | undefined
+  readonly #answer = Promise.withResolvers<InternalAnswer>()
+  #head: Pick<InternalAnswer, 'status' | 'headers'> | undefined
+  /** That it goes over, once it does. */
+  #socket: Socket | undefined
   #chunks: Uint8Array[] = []
   #queuedBytes = 0
   #state: 'running' | 'complete' | TransportError = 'running'
   #wake: () => void = () => undefined
-  readonly answer: Promise<InternalAnswer> = this.#head.promise
+  readonly answer: Promise<InternalAnswer> = this.#answer.promise
 
-  /** `onEnd` is called once, when the connection is free again or lost. */
+  /** `onEnd` is called once, when the call needs no connection any more. */
   constructor(signal: AbortSignal, onEnd: () => void) {
     this.#signal = signal
     this.#onEnd = onEnd
     signal.addEventListener('abort', this.#abort, { once: true })
   }
 
+  get hasEnded(): boolean {
+    return this.#state !== 'running'
+  }
+
   /** Bytes go out right after this. */
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Thrown rather than aborted, so that the connection stays of use.
-    if (this.#state instanceof TransportError) throw this.#state
-    this.#controller = controller
+  begin(socket: Socket): void {
+    this.#socket = socket
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    // An array is what repeated headers make, and nodes repeat none.
-    const single = headers as Record<string, string>
-    this.#head.resolve({ status, headers: single, body: { [Symbol.asyncIterator]: this.#read } })
+  head(status: number, headers: Record<string, string>): void {
+    this.#head = { status, headers }
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+  data(chunk: Uint8Array): void {
     this.#chunks.push(chunk)
     this.#queuedBytes += chunk.length
-    if (this.#queuedBytes >= PAUSE_BYTES) controller.pause()
+    if (this.#queuedBytes >= PAUSE_BYTES) this.#socket?.pause()
     this.#wake()
   }
 
-  onResponseEnd(): void {
-    this.#end('complete')
+  /** All that has come so far was told: whoever waits for the head gets it. */
+  deliver(): void {
+    if (this.#head === undefined) return
+    const body = this.#state === 'complete' ? this.#chunks : { [Symbol.asyncIterator]: this.#read }
+    this.#answer.resolve({ ...this.#head, body })
+    this.#head = undefined
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.fail(error)
+  complete(): void {
+    // What is still to be taken is here; the connection is for others.
+    this.#socket?.resume()
+    this.#end('complete')
+    this.deliver()
   }
 
   fail(error: unknown): void {
-    const sent = this.#controller !== undefined
     const why = error instanceof Error ? error.message : 'the call failed'
-    this.#end(new TransportError(why, sent, error))
+    this.#end(new TransportError(why, this.#socket !== undefined, error))
   }
 
   readonly #abort = (): void => {
-    const controller = this.#controller
     this.fail(this.#signal.reason)
-    controller?.abort(new Error('the call was given up'))
+    this.#socket?.destroy()
   }
 
   #end(state: 'complete' | TransportError): void {
@@ -74,7 +77,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
     this.#signal.removeEventListener('abort', this.#abort)
     if (state instanceof TransportError) {
       this.#chunks = []
-      this.#head.reject(state)
+      this.#answer.reject(state)
     }
     this.#wake()
     this.#onEnd()
@@ -90,8 +93,7 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
       const chunk = this.#chunks.shift()
       if (chunk !== undefined) {
         this.#queuedBytes -= chunk.length
-        const controller = this.#controller
-        if (this.#chunks.length === 0 && controller?.paused === true) controller.resume()
+        if (this.#chunks.length === 0 && this.#state === 'running') this.#socket?.resume()
         return { done: false, value: chunk }
       }
       if (this.#state instanceof TransportError) throw this.#state
@@ -99,9 +101,8 @@ export class UndiciExchange implements Dispatcher.DispatchHandler {
     },
     return: async () => {
       if (this.#state === 'running') {
-        const controller = this.#controller
         this.fail(new Error('the answer was not read to its end'))
-        controller?.abort(new Error('the answer was not read to its end'))
+        this.#socket?.destroy()
       }
       return { done: true, value: undefined }
     },
