@@ -63,7 +63,8 @@ export class Front {
         storage,
         logger,
         meter: new ProduceMeter(deps.metrics),
-        onCut: (topic, partition) => router.passOn(topic, partition),
+        onTaken: (topic, partition, sizeBytes) => router.taken(topic, partition, sizeBytes),
+        onIdle: (topic, partition) => router.idle(topic, partition),
       },
       {
         pendingBytes: options.pendingBytes ?? 256 * MIB,

@@ -18,8 +18,10 @@ export interface ProduceBatcherDeps {
   readonly storage: StorageService
   readonly logger: Logger
   readonly meter: ProduceMeter
-  /** Told when a partition's batch is complete, so that records without a key go elsewhere next. */
-  readonly onCut: (topic: TopicImage, partition: number) => void
+  /** Records of one request were taken for the partition. */
+  readonly onTaken: (topic: TopicImage, partition: number, sizeBytes: number) => void
+  /** Nothing of the partition is unfinished any more. */
+  readonly onIdle: (topic: TopicImage, partition: number) => void
 }
 
 export interface ProduceBatcherOptions {
@@ -88,7 +90,7 @@ export class ProduceBatcher {
     lane.add({ ...entry, count, addedMs: this.#deps.clock.monotonicMs() })
     this.#active.add(lane)
     this.#sweep ??= this.#deps.clock.timer(SWEEP_MS, this.#onSweep)
-    if (lane.isFull) this.#deps.onCut(topic, partition)
+    this.#deps.onTaken(topic, partition, entry.sizeBytes)
     this.#consider(lane)
   }
 
@@ -165,7 +167,6 @@ export class ProduceBatcher {
       if (lane.pending.length === 0) continue
       lane.linger?.cancel()
       lane.linger = undefined
-      this.#deps.onCut(lane.topic, lane.partition)
       for (const batch of lane.takeBatches(sentMs)) {
         lane.inFlight.add(batch)
         requests.push(appendRequestOf(batch))
@@ -208,6 +209,7 @@ export class ProduceBatcher {
   #retire(lane: ProduceLane): void {
     if (!lane.isIdle) return
     this.#active.delete(lane)
+    this.#deps.onIdle(lane.topic, lane.partition)
     if (this.#active.size > 0) return
     const resolvers = this.#whenIdle
     this.#whenIdle = []
