@@ -166,15 +166,18 @@ function movedRefusal(
   return refuse('offset-moved', `${committed ?? 'nothing'} is committed, not ${expectedOffset}`)
 }
 
-/** By leader epoch, as far as it is known, then by offset: of two histories the later one holds. */
+/** By leader epoch where both are known, as of two histories the later one holds; else by offset. */
 function isBehind(
   group: Group | undefined,
-  { topicId, partition, offset, leaderEpoch }: OffsetToCommit,
+  { topicId, partition, ...next }: OffsetToCommit,
 ): boolean {
   const committed = group?.offsets.get(topicId, partition)
-  if (committed === undefined || leaderEpoch > committed.leaderEpoch) return false
-  if (leaderEpoch !== -1 && leaderEpoch < committed.leaderEpoch) return true
-  return offset < committed.offset
+  if (committed === undefined) return false
+  const isKnown = committed.leaderEpoch !== -1 && next.leaderEpoch !== -1
+  if (isKnown && next.leaderEpoch !== committed.leaderEpoch) {
+    return next.leaderEpoch < committed.leaderEpoch
+  }
+  return next.offset < committed.offset
 }
 
 function notEmpty({ id, members }: Group): Refusal {

@@ -255,6 +255,7 @@ describe('offsets', () => {
     expect(commit(10, 4, true)).toEqual([10, 4])
     expect(commit(21, 3, true)).toEqual([10, 4])
     expect(commit(11, -1, true)).toEqual([11, -1])
+    expect(commit(10, 4, true)).toEqual([11, -1])
     // Whoever names a number means it.
     expect(commit(2, -1, false)).toEqual([2, -1])
   })
