@@ -38,7 +38,7 @@ export class Invariants {
     world.store.onCommit = (commit) => this.#committed(commit)
     for (const node of nodes) {
       // What it promised in its last moments counts.
-      node.onEnding = () => this.look()
+      node.onEnding = () => this.look(node)
       // Once it is registered, the cluster knows what it has.
       node.onUp = () => this.lossy.delete(node.id)
     }
@@ -123,8 +123,8 @@ export class Invariants {
     return this.oracle(topicId, partition).mayStartAt
   }
 
-  /** Looks at all replicas. */
-  look(): void {
+  /** Looks at all replicas. What one that is ending did last it may have done as a leader. */
+  look(ending?: SimNode): void {
     // A clock that is ahead removes records early.
     const nowMs = this.#world.clock.nowMs() + this.clocksApartMs
     for (const node of this.#nodes) {
@@ -139,8 +139,19 @@ export class Invariants {
       }
     }
     for (const node of this.#nodes) {
-      for (const view of node.replicas()) this.#checkHolds(node, view)
+      for (const view of node.replicas()) {
+        if (node !== ending) this.#checkStart(node, view)
+        this.#checkHolds(node, view)
+      }
     }
+  }
+
+  /** Nobody removes what no leader has removed. */
+  #checkStart(node: SimNode, view: ReplicaView): void {
+    const { name, mayStartAt } = this.oracle(view.topicId, view.partition)
+    if (view.damaged || view.startOffset <= mayStartAt) return
+    const what = `the log of ${node.name} starts at ${view.startOffset}`
+    this.violation(`${name}: ${what}, no leader's behind ${mayStartAt}`)
   }
 
   /** Everything that may lead holds all that is committed, and nothing that was deleted. */

@@ -417,6 +417,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/front/groups/group-poll.ts',
     find: ', expectedOffset: committed.offset }]',
     replace: ' }]',
+    scenario: 'two-polls-commit-before-they-deliver',
   },
   {
     name: 'who commits before it delivers goes on where its cursor says',

@@ -2,6 +2,7 @@
 import type { GroupId, MemberId } from '../../../src/core/group-settings.ts'
 import type { TopicName } from '../../../src/core/ids.ts'
 import { OFFSETS_TOPIC, partitionOfGroup } from '../../../src/core/internal-topics.ts'
+import type { PollAnswer } from '../../../src/front/groups/group-poll.ts'
 import type { Groups } from '../../../src/front/groups/groups.ts'
 import type { Cursor } from '../../../src/wire/cursor.ts'
 import type { ReplicaView } from '../cluster-code.ts'
@@ -83,6 +84,14 @@ class Hand {
   async commit(front: number, cursor: Cursor, signal = NEVER): Promise<boolean> {
     const outcomes = await this.groups(front).offsets.commitCursor(this.#at, cursor, signal)
     return outcomes.every(({ error }) => error === undefined)
+  }
+
+  /** Polls from the cursor, committing first. */
+  async pollBefore(front: number, cursor?: Cursor): Promise<PollAnswer> {
+    const { memberEpoch } = this.#at
+    const reads = { groupId, memberId, memberEpoch, cursor, limit: 2, maxBytes: 1_000, waitMs: 0 }
+    const request = { ...reads, commit: 'before', owned: undefined } as const
+    return await this.groups(front).poll.run(request, NEVER)
   }
 
   /** What the front is told within some seconds; -1 if nobody says. */
@@ -204,4 +213,32 @@ const replacedCoordinator: Scenario = {
   },
 }
 
-export const GROUPS: readonly Scenario[] = [lateCommit, uncertainCommit, replacedCoordinator]
+/** A poll that commits first is made twice at once, as by a client that did not wait: one of them delivers. */
+const twicePolled: Scenario = {
+  name: 'two-polls-commit-before-they-deliver',
+  fronts: 2,
+  async play(stage) {
+    for (let i = 0; i < 20; i++) await stage.written()
+    const hand = new Hand(stage)
+    await hand.join()
+    await hand.read(0, 1)
+    let cursor: Cursor | undefined
+    let delivered = 0
+    for (let round = 0; round < 5; round++) {
+      const answers = await Promise.all([0, 1].map((front) => hand.pollBefore(front, cursor)))
+      const [first] = answers.filter(({ selection }) => selection.records > 0)
+      for (const { selection } of answers) delivered += selection.records
+      cursor = first?.selection.after.cursorOf() ?? cursor
+    }
+    const committed = await hand.committed(0)
+    stage.check(committed > 0, 'something was delivered')
+    stage.check(delivered === committed, `${delivered} were delivered, ${committed} committed`)
+  },
+}
+
+export const GROUPS: readonly Scenario[] = [
+  twicePolled,
+  lateCommit,
+  uncertainCommit,
+  replacedCoordinator,
+]
