@@ -347,6 +347,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: RUNTIME,
     find: 'if (last !== undefined) last.push(...answers)',
     replace: 'if (last === answers) last.push(...answers)',
+    scenario: 'coordinator-is-asked-for-what-is-not-committed',
   },
   {
     name: 'the records of a coordinator are acknowledged by its leader alone',
@@ -411,6 +412,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/front/groups/member-positions.ts',
     find: 'if (this.#memberEpoch < sinceEpoch) return undefined',
     replace: 'if (sinceEpoch < 0) return undefined',
+    scenario: 'member-comes-back-with-a-cursor-of-before',
   },
   {
     name: 'who commits before it delivers does not compare what is committed',

@@ -10,17 +10,18 @@ import type { SimNode } from '../sim-node.ts'
 import type { Scenario, Stage } from './scenario.ts'
 
 const groupId = 'scene' as GroupId
-const memberId = 'member' as MemberId
 const PATIENCE_MS = 5_000
 const NEVER = new AbortController().signal
 
 /** One member of a group of its own, that a scene moves by hand. */
 class Hand {
   readonly #stage: Stage
+  readonly #memberId: MemberId
   #memberEpoch = 0
 
-  constructor(stage: Stage) {
+  constructor(stage: Stage, name = 'member') {
     this.#stage = stage
+    this.#memberId = name as MemberId
   }
 
   groups(front: number): Groups {
@@ -60,7 +61,7 @@ class Hand {
     const joined = await this.groups(0).members.join(
       {
         groupId,
-        memberId,
+        memberId: this.#memberId,
         subscription: { topics: ['t' as TopicName] },
         from: 'earliest',
         sessionTimeoutMs: 60_000,
@@ -71,10 +72,13 @@ class Hand {
     this.#memberEpoch = joined.memberEpoch
   }
 
+  async leave(): Promise<void> {
+    await this.groups(0).members.leave({ groupId, memberId: this.#memberId }, NEVER)
+  }
+
   /** Reads so many records from the cursor on. */
   async read(front: number, limit: number, cursor?: Cursor): Promise<Cursor> {
-    const { memberEpoch } = this.#at
-    const request = { groupId, memberId, memberEpoch, cursor, limit, maxBytes: 1_000, waitMs: 0 }
+    const request = { ...this.#at, cursor, limit, maxBytes: 1_000, waitMs: 0 }
     const { view, after } = await this.groups(front).reader.read(request, NEVER)
     this.#memberEpoch = view.memberEpoch
     return after.cursorOf()
@@ -88,8 +92,7 @@ class Hand {
 
   /** Polls from the cursor, committing first. */
   async pollBefore(front: number, cursor?: Cursor): Promise<PollAnswer> {
-    const { memberEpoch } = this.#at
-    const reads = { groupId, memberId, memberEpoch, cursor, limit: 2, maxBytes: 1_000, waitMs: 0 }
+    const reads = { ...this.#at, cursor, limit: 2, maxBytes: 1_000, waitMs: 0 }
     const request = { ...reads, commit: 'before', owned: undefined } as const
     return await this.groups(front).poll.run(request, NEVER)
   }
@@ -115,7 +118,7 @@ class Hand {
   }
 
   get #at() {
-    return { groupId, memberId, memberEpoch: this.#memberEpoch }
+    return { groupId, memberId: this.#memberId, memberEpoch: this.#memberEpoch }
   }
 }
 
@@ -236,9 +239,55 @@ const twicePolled: Scenario = {
   },
 }
 
+/** A coordinator that cannot commit any more is asked for what it has on its way. */
+const pendingCommit: Scenario = {
+  name: 'coordinator-is-asked-for-what-is-not-committed',
+  async play(stage) {
+    for (let i = 0; i < 6; i++) await stage.written()
+    const hand = new Hand(stage)
+    await hand.join()
+    const early = await hand.read(0, 2)
+    stage.check(await hand.commit(0, early), 'the first commit is done')
+    const later = await hand.read(0, 2, early)
+    const a = hand.coordinator as SimNode
+    for (const node of stage.cluster.nodes) stage.network.block(a.name, node.name)
+    const end = hand.view(a)?.endOffset ?? 0
+    const lost = hand.commit(0, later).catch(() => false)
+    await stage.until('it is on its way', () => (hand.view(a)?.endOffset ?? 0) > end, 1_000)
+    const told = await hand.committed(0)
+    stage.check(told === -1, `${told} is said to be committed while it is on its way`)
+    stage.down(a)
+    stage.network.heal()
+    await hand.otherCoordinator(a)
+    await stage.upAndRunning(a)
+    await lost
+  },
+}
+
+/** A member was out of the group while another one had its partition, and goes on with its old cursor. */
+const oldCursor: Scenario = {
+  name: 'member-comes-back-with-a-cursor-of-before',
+  async play(stage) {
+    for (let i = 0; i < 9; i++) await stage.written()
+    const [one, other] = [new Hand(stage, 'one'), new Hand(stage, 'other')]
+    await one.join()
+    const old = await one.read(0, 2)
+    await one.leave()
+    await other.join()
+    stage.check(await other.commit(0, await other.read(0, 5)), 'the other one reads on')
+    await other.leave()
+    await one.join()
+    const [topic] = (await one.read(0, 1, old)).topics
+    const offset = topic?.positions[0]?.offset
+    stage.check(offset === 6, `it goes on to ${offset}, from where the other one was`)
+  },
+}
+
 export const GROUPS: readonly Scenario[] = [
   twicePolled,
   lateCommit,
   uncertainCommit,
+  pendingCommit,
   replacedCoordinator,
+  oldCursor,
 ]
