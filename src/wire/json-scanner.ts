@@ -20,6 +20,10 @@ const BACKSLASH = 0x5c
 const MINUS = 0x2d
 const ZERO = 0x30
 const NINE = 0x39
+const POINT = 0x2e
+const PLUS = 0x2b
+/** In lower case. */
+const EXPONENT = 0x65
 /** A closing bracket is its opening one plus two, in ASCII. */
 const TO_CLOSING = 2
 /** What `peek` gives at the end of the text; no byte is negative. */
@@ -304,31 +308,30 @@ export class JsonScanner {
   }
 
   #number(first: number): boolean {
-    if (first === MINUS) this.at++
-    if (this.#isNext(ZERO)) this.at++
-    else if (!this.#digits()) return false
-    if (this.#isNext(0x2e)) {
-      this.at++
-      if (!this.#digits()) return false
+    const { bytes, end } = this
+    /** Where the run of digits begins that ends at `at`; it must not be empty. */
+    let digits = first === MINUS ? this.at + 1 : this.at
+    const isZero = digits < end && bytes[digits] === ZERO
+    let at = isZero ? digits + 1 : digitsEnd(bytes, digits, end)
+    if (at > digits && at < end && bytes[at] === POINT) {
+      digits = at + 1
+      at = digitsEnd(bytes, digits, end)
     }
-    if (!this.#isNext(0x65) && !this.#isNext(0x45)) return true
-    this.at++
-    if (this.#isNext(0x2b) || this.#isNext(MINUS)) this.at++
-    return this.#digits()
-  }
-
-  #isNext(byte: number): boolean {
-    return this.at < this.end && this.bytes[this.at] === byte
-  }
-
-  /** Steps over a run of at least one digit. */
-  #digits(): boolean {
-    const { bytes, end, at: start } = this
-    let at = start
-    while (at < end && isDigit(bytes[at] as number)) at++
+    if (at > digits && at < end && ((bytes[at] as number) | 0x20) === EXPONENT) {
+      const sign = at + 1 < end ? bytes[at + 1] : END
+      digits = sign === PLUS || sign === MINUS ? at + 2 : at + 1
+      at = digitsEnd(bytes, digits, end)
+    }
     this.at = at
-    return at > start || this.fail('a number that lacks a digit')
+    return at > digits || this.fail('a number that lacks a digit')
   }
+}
+
+/** Where the run of digits from `start` on ends. */
+function digitsEnd(bytes: Uint8Array, start: number, end: number): number {
+  let at = start
+  while (at < end && isDigit(bytes[at] as number)) at++
+  return at
 }
 
 function isDigit(byte: number): boolean {
