@@ -13,11 +13,14 @@ export function registerGroupEndpoint(
   service: InternalService,
   coordinators: GroupCoordinators,
 ): void {
-  service.register(PATHS.groupCalls, ({ body, signal }) => {
+  service.register(PATHS.groupCalls, async ({ body, signal }) => {
     const results = decodeGroupCalls(body).map(({ partition, call }) =>
       coordinators.call(partition, call, signal).then((reply): GroupResult => ({ reply }), refused),
     )
-    return { stream: new ResultStream(results, encodeGroupFrame) }
+    const stream = new ResultStream(results, encodeGroupFrame)
+    // The head of the answer says nothing: it leaves with the first result.
+    await Promise.race(results)
+    return { stream }
   })
 }
 

@@ -16,23 +16,21 @@ import { PATHS } from './paths.ts'
 export interface GroupCallResults {
   /** One for each call, in order. They reject with ServiceError. */
   readonly results: readonly Promise<GroupReply>[]
-  /** Resolves when the node has taken the calls, or they have failed. */
-  readonly taken: Promise<void>
 }
 
 type Settler = PromiseWithResolvers<GroupReply>
 
 export class GroupExchange implements GroupCallResults {
   readonly #messages: readonly GroupCallMessage[]
-  readonly #open: (Settler | undefined)[]
-  readonly #taken = Promise.withResolvers<void>()
+  readonly #settlers: (Settler | undefined)[]
+  #open: number
   readonly results: readonly Promise<GroupReply>[]
-  readonly taken: Promise<void> = this.#taken.promise
 
   constructor(messages: readonly GroupCallMessage[]) {
     const settlers = messages.map(() => Promise.withResolvers<GroupReply>())
     this.#messages = messages
-    this.#open = settlers
+    this.#settlers = settlers
+    this.#open = settlers.length
     this.results = settlers.map(({ promise }) => promise)
   }
 
@@ -40,33 +38,31 @@ export class GroupExchange implements GroupCallResults {
     try {
       const body = [encodeGroupCalls(this.#messages)]
       const { chunks } = await client.call(target, PATHS.groupCalls, body, options)
-      this.#taken.resolve()
       const reader = new GroupFrameReader()
       for await (const chunk of chunks) {
         for (const frame of reader.push(chunk)) this.#settle(frame)
       }
-      this.#fail(new MalformedMessage('the answer ended before all results had come'))
+      if (this.#open > 0) throw new MalformedMessage('the answer ended before all results had come')
     } catch (error) {
       this.#fail(error)
-    } finally {
-      this.#taken.resolve()
     }
   }
 
   #settle({ index, result }: GroupFrame): void {
-    const settler = this.#open[index]
+    const settler = this.#settlers[index]
     const message = this.#messages[index]
     if (settler === undefined || message === undefined) {
       throw new MalformedMessage('a result belongs to no call')
     }
     if ('refusal' in result) settler.reject(serviceErrorOf(result.refusal))
     else settler.resolve(readGroupReply(message.call.kind, result.reply))
-    this.#open[index] = undefined
+    this.#settlers[index] = undefined
+    this.#open--
   }
 
   /** What is open ends with the truth about whether it may have been carried out. */
   #fail(error: unknown): void {
-    for (const [index, settler] of this.#open.entries()) {
+    for (const [index, settler] of this.#settlers.entries()) {
       const kind = this.#messages[index]?.call.kind
       settler?.reject(failureOf(error, kind !== undefined && isRepeatable(kind)))
     }

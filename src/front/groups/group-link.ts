@@ -1,6 +1,7 @@
 /**
- * The way from this front to the coordinators of one node: what arrives while calls are on their way
- * there goes with the next ones. That one takes long to answer holds up nobody else.
+ * The way from this front to the coordinators of one node: what one turn brings goes in one call. What
+ * arrives for a coordinator, which is one of a partition, while it owes this front an answer goes with
+ * the next call, as it commits what comes together at once. That one takes long holds up nobody else.
  */
 import type { StorageClient } from '../../internal/storage-client.ts'
 import { unlessAborted } from '../../lib/unless-aborted.ts'
@@ -14,14 +15,14 @@ interface Linked {
   readonly resolve: (reply: Promise<GroupReply>) => void
 }
 
-const ON_THE_WAY_MAX = 2
-const CALLS_MAX = 256
+const MESSAGES_MAX = 256
 const NEVER = new AbortController().signal
 
 export class GroupLink {
   readonly #client: Pick<StorageClient, 'groupCalls'>
   #waiting: Linked[] = []
-  #onTheWay = 0
+  /** By partition: messages without an answer, all of one call. */
+  readonly #unanswered = new Map<number, number>()
   #isDue: boolean = false
 
   constructor(client: Pick<StorageClient, 'groupCalls'>) {
@@ -32,35 +33,60 @@ export class GroupLink {
   send(message: GroupCallMessage, deadlineMs: number, signal: AbortSignal): Promise<GroupReply> {
     const { promise, resolve } = Promise.withResolvers<GroupReply>()
     this.#waiting.push({ message, deadlineMs, resolve })
-    if (!this.#isDue && this.#onTheWay < ON_THE_WAY_MAX) {
-      this.#isDue = true
-      // All that one turn brings for this node goes in one call.
-      queueMicrotask(() => {
-        this.#isDue = false
-        this.#pump()
-      })
-    }
+    if (!this.#unanswered.has(message.partition)) this.#schedule()
     return unlessAborted(promise, signal)
   }
 
-  #pump(): void {
-    while (this.#waiting.length > 0 && this.#onTheWay < ON_THE_WAY_MAX) {
-      const calls = this.#waiting.slice(0, CALLS_MAX)
-      this.#waiting = this.#waiting.slice(CALLS_MAX)
-      const { results, taken } = this.#client.groupCalls(
-        calls.map(({ message }) => message),
-        {
-          deadlineMs: Math.max(...calls.map((linked) => linked.deadlineMs)),
-          signal: NEVER,
-          isParked: false,
-        },
-      )
-      for (const [i, { resolve }] of calls.entries()) resolve(results[i] as Promise<GroupReply>)
-      this.#onTheWay++
-      void taken.then(() => {
-        this.#onTheWay--
-        this.#pump()
-      })
+  #schedule(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    queueMicrotask(() => {
+      this.#isDue = false
+      const ready = this.#takeReady()
+      if (ready.length > 0) this.#call(ready)
+    })
+  }
+
+  #takeReady(): Linked[] {
+    const ready: Linked[] = []
+    const others: Linked[] = []
+    for (const linked of this.#waiting) {
+      const isReady = ready.length < MESSAGES_MAX && !this.#unanswered.has(linked.message.partition)
+      if (isReady) ready.push(linked)
+      else others.push(linked)
     }
+    this.#waiting = others
+    return ready
+  }
+
+  #call(calls: readonly Linked[]): void {
+    const { results } = this.#client.groupCalls(
+      calls.map(({ message }) => message),
+      {
+        deadlineMs: Math.max(...calls.map((linked) => linked.deadlineMs)),
+        signal: NEVER,
+        isParked: false,
+      },
+    )
+    for (const [i, { message, resolve }] of calls.entries()) {
+      const { partition } = message
+      this.#unanswered.set(partition, (this.#unanswered.get(partition) ?? 0) + 1)
+      const result = results[i] as Promise<GroupReply>
+      const answered = () => this.#answered(partition)
+      resolve(result)
+      void result.then(answered, answered)
+    }
+    // More than one call carries.
+    if (this.#waiting.length > 0) this.#schedule()
+  }
+
+  #answered(partition: number): void {
+    const left = (this.#unanswered.get(partition) as number) - 1
+    if (left > 0) {
+      this.#unanswered.set(partition, left)
+      return
+    }
+    this.#unanswered.delete(partition)
+    if (this.#waiting.length > 0) this.#schedule()
   }
 }
