@@ -1,4 +1,4 @@
-/** One hop between nodes as Curlew makes it: undici to node:http, a POST of a record and a small answer. */
+/** One hop as a general client makes it: undici to node:http, a POST of a record, a small answer. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -54,6 +54,9 @@ export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions
   readonly #copies = new Map<PartitionKey, FollowerCopy>()
   readonly #left: ReplicaKey[] = []
+  /** Those that may have something to tell: of thousands, only what is written to is looked at. */
+  readonly #changed = new Set<FollowerCopy>()
+  readonly #unobserve = new Map<FollowerCopy, () => void>()
   /** Copies that could not go on; they are tried again after a pause. */
   readonly #paused = new Map<FollowerCopy, Timer>()
   /** How often in a row they could not. */
@@ -79,9 +82,13 @@ export class ReplicaFetcher {
   /** The partition is followed from now on, or in another epoch. */
   add(replica: Replica): void {
     const key = keyOf(replica)
-    if (this.#copies.get(key)?.replica !== replica) {
-      this.#copies.set(key, new FollowerCopy(this.#deps, replica))
+    let copy = this.#copies.get(key)
+    if (copy?.replica !== replica) {
+      if (copy !== undefined) this.#drop(copy)
+      copy = this.#enter(replica)
+      this.#copies.set(key, copy)
     }
+    this.#changed.add(copy)
     this.#interrupt.abort()
   }
 
@@ -89,8 +96,7 @@ export class ReplicaFetcher {
     const copy = this.#copies.get(keyOf(replica))
     if (copy === undefined) return
     this.#copies.delete(keyOf(replica))
-    this.#paused.get(copy)?.cancel()
-    this.#paused.delete(copy)
+    this.#drop(copy)
     const { topicId, partition } = replica.log.identity
     this.#left.push({ topicId, partition })
   }
@@ -105,7 +111,26 @@ export class ReplicaFetcher {
     this.#interrupt.abort()
     for (const timer of this.#paused.values()) timer.cancel()
     this.#paused.clear()
+    for (const unobserve of this.#unobserve.values()) unobserve()
+    this.#unobserve.clear()
     await this.#running
+  }
+
+  #enter(replica: Replica): FollowerCopy {
+    const copy = new FollowerCopy(this.#deps, replica)
+    this.#unobserve.set(
+      copy,
+      replica.observe(() => this.#changed.add(copy)),
+    )
+    return copy
+  }
+
+  #drop(copy: FollowerCopy): void {
+    this.#unobserve.get(copy)?.()
+    this.#unobserve.delete(copy)
+    this.#changed.delete(copy)
+    this.#paused.get(copy)?.cancel()
+    this.#paused.delete(copy)
   }
 
   async #run(): Promise<void> {
@@ -150,7 +175,7 @@ export class ReplicaFetcher {
 
   /** What is damaged begins anew. */
   async #refill(): Promise<void> {
-    for (const copy of [...this.#copies.values()]) {
+    for (const copy of [...this.#changed]) {
       const { following, log } = copy.replica
       if (following === undefined || !this.#deps.damaged.mayRefill(log)) continue
       if (!this.#paused.has(copy)) await this.#guard(copy, () => this.#begin(copy))
@@ -167,11 +192,12 @@ export class ReplicaFetcher {
     const isNew = this.#sessionId === 0
     if (isNew) this.#step = 0
     const positions = []
-    for (const copy of this.#copies.values()) {
+    for (const copy of isNew ? this.#copies.values() : this.#changed) {
       const { following, log } = copy.replica
       if (following === undefined || log.damage !== undefined || this.#paused.has(copy)) continue
       if (isNew || copy.hasNews) positions.push(copy.tell(following.leaderEpoch))
     }
+    this.#changed.clear()
     const left = this.#left.splice(0)
     return {
       followerId: nodeId,
@@ -193,6 +219,7 @@ export class ReplicaFetcher {
       const copy = this.#copies.get(keyOfParts(part))
       if (copy === undefined) continue
       touched.push(copy)
+      this.#changed.add(copy)
       const applied = this.#guard(copy, () => this.#take(copy, part))
       if (applied !== undefined) waiting.push(applied)
     }
@@ -246,6 +273,7 @@ export class ReplicaFetcher {
     this.#setbacks.set(copy, setbacks)
     const timer = this.#deps.clock.timer(retryMs(setbacks), () => {
       this.#paused.delete(copy)
+      this.#changed.add(copy)
       copy.ask()
       this.#interrupt.abort()
     })

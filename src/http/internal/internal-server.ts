@@ -113,6 +113,8 @@ export class InternalServer {
       if (this.#closing !== undefined) this.#server.closeIdleConnections()
     })
     response.on('error', () => gone.abort())
+    // Nobody reads it.
+    response.sendDate = false
     if (this.#closing !== undefined) response.shouldKeepAlive = false
     if (request.method !== 'POST') {
       response.writeHead(405, { allow: 'POST' }).end()
