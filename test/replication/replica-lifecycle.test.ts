@@ -101,6 +101,27 @@ test('a reader that followed records which are gone is told where the histories 
   expect(await at(4, 3)).toMatchObject([{ code: 'offset-out-of-range' }])
 })
 
+test('a reader of records that were lost is told so, also when the node was killed before it wrote others', async () => {
+  const harness = new ReplicaHarness({ checkpointIntervalMs: 1000 })
+  const topicId = harness.metadata.put('t', { flush: 'os' })
+  let manager = await harness.open()
+  await append(manager, topicId, ['a', 'b', 'c', 'd'])
+  harness.crash()
+  manager = await harness.open()
+  const end = manager.storage.find(topicId, 0)?.endOffset ?? 0
+  expect(end).toBeLessThan(4)
+  await harness.clock.runFor(5_000)
+  harness.kill()
+  manager = await harness.open()
+  await append(manager, topicId, ['v', 'w', 'x', 'y', 'z'])
+  const positions = [{ topicId, partition: 0, offset: 4, lastEpoch: 0 }]
+  const reading = { positions, maxBytes: 1_000, waitMs: 0, isolation: 'committed' } as const
+  expect(await manager.fetch(reading, NEVER)).toMatchObject([
+    { code: 'offset-out-of-range', members: { tail: end } },
+  ])
+  await manager.close()
+})
+
 test('flush to the operating system: durable when written, and changeable both ways', async () => {
   const harness = new ReplicaHarness()
   const topicId = harness.metadata.put('t', { flush: 'os', segmentBytes: 4096 })
