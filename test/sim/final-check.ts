@@ -9,7 +9,7 @@ import type { ReplicaView } from './cluster-code.ts'
 import type { PartitionOracle } from './partition-oracle.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { SimNode } from './sim-node.ts'
-import { simRecords } from './sim-records.ts'
+import { latestValues, simRecords } from './sim-records.ts'
 import type { Workload } from './workload.ts'
 
 /** All of these are in virtual time, and far above what it should take. */
@@ -122,6 +122,7 @@ export class FinalCheck {
   /** Reads every replica from its disk and compares it with all that was seen. */
   async #compareReplicas(): Promise<void> {
     const { invariants, nodes } = this.#cluster
+    const kept = new Map<PartitionOracle, Map<string, string>>()
     for (const node of nodes) {
       for (const view of node.replicas()) {
         const oracle = invariants.oracle(view.topicId, view.partition)
@@ -137,6 +138,14 @@ export class FinalCheck {
           end === view.highWatermark &&
           (oracle.isCompacted || records === view.highWatermark - from)
         if (!isWhole) invariants.violation(`${oracle.name}: the log of ${node.name} has holes`)
+        if (!oracle.isCompacted) continue
+        const own = latestValues(batches, from)
+        const others = kept.get(oracle) ?? own
+        kept.set(oracle, others)
+        for (const key of new Set([...own.keys(), ...others.keys()])) {
+          if (own.get(key) === others.get(key)) continue
+          invariants.violation(`${oracle.name}: ${node.name} has another last value of ${key}`)
+        }
       }
     }
   }

@@ -142,8 +142,13 @@ export const MUTATIONS: readonly Mutation[] = [
     also: [
       {
         file: COPY,
-        find: "if (bytes > 0 && !(await this.#enter(bytes))) return 'later'\n    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n",
-        replace: "if (bytes > 0 && !(await this.#enter(bytes))) return 'later'\n",
+        find: "Applied | Promise<Applied> {\n    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n",
+        replace: 'Applied | Promise<Applied> {\n',
+      },
+      {
+        file: COPY,
+        find: "if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n    this.#notePurged(part)",
+        replace: 'this.#notePurged(part)',
       },
       {
         file: 'src/replication/replica-fetcher.ts',
@@ -162,8 +167,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a log is cut to its own high watermark',
     file: COPY,
-    find: 'const cutTo = Math.max(0, end)',
-    replace: 'const cutTo = Math.max(0, Math.min(end, log.highWatermark))',
+    find: 'const cutTo = end < log.startOffset ? 0 : end',
+    replace: 'const cutTo = end < log.startOffset ? 0 : Math.min(end, log.highWatermark)',
   },
   {
     name: 'a log is cut to the end of the leader alone',

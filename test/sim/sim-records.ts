@@ -36,6 +36,23 @@ export function simRecords(batches: readonly Uint8Array[], fromOffset = 0): SimR
   return records
 }
 
+/** What a reader of a compacted log knows of each key in the end; nothing of keys that are deleted. */
+export function latestValues(batches: readonly Uint8Array[], fromOffset: number) {
+  const cursor = new RecordCursor()
+  const values = new Map<string, string>()
+  for (const batch of batches) {
+    cursor.reset(batch)
+    while (cursor.next()) {
+      const { offset, keyStart, keyEnd, valueStart, valueEnd } = cursor
+      if (offset < fromOffset || keyStart === -1) continue
+      const key = Buffer.from(batch.subarray(keyStart, keyEnd)).toString()
+      if (valueStart === -1) values.delete(key)
+      else values.set(key, Buffer.from(batch.subarray(valueStart, valueEnd)).toString())
+    }
+  }
+  return values
+}
+
 function textOf({ keyStart, keyEnd, valueStart, valueEnd }: RecordCursor, batch: Uint8Array) {
   const text = (start: number, end: number) => Buffer.from(batch.subarray(start, end)).toString()
   return valueStart === -1 ? deletionOf(text(keyStart, keyEnd)) : text(valueStart, valueEnd)
