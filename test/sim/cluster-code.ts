@@ -45,6 +45,8 @@ export interface ReplicaView {
   readonly endOffset: number
   readonly startOffset: number
   readonly sizeBytes: number
+  /** Below it deletions of keys may be forgotten. */
+  readonly purgedEnd: number
   readonly damaged: boolean
   /** Whole batches from an offset on; undefined if they are not in memory. */
   readMemory(fromOffset: number, endOffset: number): readonly Uint8Array[] | undefined

@@ -454,5 +454,6 @@ export const MUTATIONS: readonly Mutation[] = [
     file: COPY,
     find: 'return purgedEnd > log.compacted.purgedEnd && purgedEnd > log.endOffset',
     replace: 'return purgedEnd < 0',
+    scenario: 'replica-misses-the-deletion-of-keys',
   },
 ]

@@ -54,6 +54,10 @@ class LiveReplicaView implements ReplicaView {
     return this.#replica.log.sizeBytes
   }
 
+  get purgedEnd(): number {
+    return this.#replica.log.compacted.purgedEnd
+  }
+
   get damaged(): boolean {
     return this.#replica.log.damage !== undefined
   }

@@ -8,24 +8,23 @@ const NEVER = new AbortController().signal
 
 /** What goes to the node, settled by hand. */
 class Node {
-  readonly calls: { groups: string[]; deadlineMs: number; taken: () => void }[] = []
+  readonly calls: { groups: string[]; deadlineMs: number }[] = []
   readonly replies = new Map<string, PromiseWithResolvers<GroupReply>>()
   readonly link = new GroupLink({
     groupCalls: (messages, { deadlineMs }) => {
-      const taken = Promise.withResolvers<void>()
       const groups = messages.map(nameOf)
-      this.calls.push({ groups, deadlineMs, taken: taken.resolve })
+      this.calls.push({ groups, deadlineMs })
       const results = groups.map((group) => {
         const reply = Promise.withResolvers<GroupReply>()
         this.replies.set(group, reply)
         return reply.promise
       })
-      return { results, taken: taken.promise }
+      return { results }
     },
   })
 
-  send(group: string, deadlineMs = 0, signal = NEVER): Promise<GroupReply> {
-    const message = { partition: 0, call: { kind: 'remove', command: { groupId: group } } }
+  send(group: string, partition = 0, deadlineMs = 0, signal = NEVER): Promise<GroupReply> {
+    const message = { partition, call: { kind: 'remove', command: { groupId: group } } }
     return this.link.send(message as GroupCallMessage, deadlineMs, signal)
   }
 
@@ -43,36 +42,40 @@ async function turn(): Promise<void> {
   for (let i = 0; i < 10; i++) await Promise.resolve()
 }
 
-test('what one turn brings goes together, and what comes while two are on the way goes with the next', async () => {
+test('what one turn brings goes together, and what comes while a coordinator owes an answer with its next call', async () => {
   const node = new Node()
-  const sent = [node.send('a', 5), node.send('b', 9), node.send('c', 7)]
+  const sent = [node.send('a', 0, 5), node.send('b', 1, 9), node.send('c', 0, 7)]
   await turn()
   expect(node.sent).toEqual([['a', 'b', 'c']])
   expect(node.calls[0]?.deadlineMs).toBe(9)
   sent.push(node.send('d'))
   await turn()
-  sent.push(node.send('e'))
+  sent.push(node.send('e'), node.send('f', 2))
   await turn()
-  sent.push(node.send('f'))
+  expect(node.sent.slice(1)).toEqual([['f']])
+  node.replies.get('a')?.resolve(null)
   await turn()
-  expect(node.sent).toEqual([['a', 'b', 'c'], ['d']])
-  node.calls[0]?.taken()
+  expect(node.sent).toHaveLength(2)
+  node.replies.get('c')?.resolve(null)
   await turn()
-  expect(node.sent).toEqual([['a', 'b', 'c'], ['d'], ['e', 'f']])
+  expect(node.sent.slice(2)).toEqual([['d', 'e']])
   expect(sent).toHaveLength(6)
 })
 
-test('each gets its own answer, and one that takes long holds up nobody', async () => {
+test('each gets its own answer, and a coordinator that takes long holds up no other', async () => {
   const node = new Node()
-  const [slow, quick] = [node.send('slow'), node.send('quick')]
+  const [slow, quick] = [node.send('slow', 0), node.send('quick', 1)]
   await turn()
-  node.calls[0]?.taken()
   node.replies.get('quick')?.resolve(null)
   expect(await quick).toBe(null)
-  const next = node.send('next')
+  const next = node.send('next', 1)
   await turn()
   node.replies.get('next')?.reject(new Error('no'))
   await expect(next).rejects.toThrow('no')
+  const again = node.send('again', 1)
+  await turn()
+  node.replies.get('again')?.resolve(null)
+  expect(await again).toBe(null)
   node.replies.get('slow')?.resolve([])
   expect(await slow).toEqual([])
 })
@@ -80,18 +83,15 @@ test('each gets its own answer, and one that takes long holds up nobody', async 
 test('who goes away is let go, and its call is made all the same', async () => {
   const node = new Node()
   const gone = new AbortController()
-  const call = node.send('a', 0, gone.signal)
+  const call = node.send('a', 0, 0, gone.signal)
   gone.abort(new Error('gone'))
   await expect(call).rejects.toThrow('gone')
   expect(node.sent).toEqual([['a']])
 })
 
-test('a call has no more than so many, and the rest goes at once in another', async () => {
+test('a call has no more than so many, and the rest goes at once in others', async () => {
   const node = new Node()
-  const sent = Array.from({ length: 600 }, (_, i) => node.send(`g${i}`))
-  await turn()
-  expect(node.sent.map((groups) => groups.length)).toEqual([256, 256])
-  node.calls[1]?.taken()
+  const sent = Array.from({ length: 600 }, (_, i) => node.send(`g${i}`, i))
   await turn()
   expect(node.sent.map((groups) => groups.length)).toEqual([256, 256, 88])
   expect(node.sent.flat()).toEqual(sent.map((_, i) => `g${i}`))

@@ -43,4 +43,34 @@ const deletedForGood: Scenario = {
   },
 }
 
-export const DELETIONS: readonly Scenario[] = [startAmidBatch, deletedForGood]
+/** A replica is away while keys are deleted, for longer than that is remembered: it must not bring them back. */
+const missedDeletion: Scenario = {
+  name: 'replica-misses-the-deletion-of-keys',
+  topic: {
+    cleanup: 'compact',
+    minCleanableDirtyRatio: 0,
+    deleteRetentionMs: 1_000,
+    segmentMs: 1_000,
+  },
+  async play(stage) {
+    for (let i = 0; i < 20; i++) await stage.written()
+    await stage.until('all are in sync', () => stage.isAtRest())
+    const b = stage.followers[0] as SimNode
+    stage.down(b)
+    // The last record of one key of these is its deletion.
+    for (let i = 0; i < 24; i++) {
+      await stage.written()
+      await stage.sleep(300)
+    }
+    await stage.sleep(20_000)
+    const a = stage.leader
+    stage.check((stage.view(a)?.purgedEnd ?? 0) > 0, 'deletions are forgotten')
+    await stage.upAndRunning(b)
+    await stage.until('all are in sync', () => stage.isAtRest())
+    stage.down(a)
+    await stage.otherLeader(a)
+    await stage.upAndRunning(a)
+  },
+}
+
+export const DELETIONS: readonly Scenario[] = [startAmidBatch, deletedForGood, missedDeletion]

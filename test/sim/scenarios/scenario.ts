@@ -71,7 +71,7 @@ export async function runScenario(
   const workload = new Workload(
     world,
     cluster.fronts,
-    { ...load, topics: ['t'] },
+    { ...load, topics: ['t'], compacted: scenario.topic?.cleanup === 'compact' ? ['t'] : [] },
     watchedBy(invariants),
   )
   const group = new GroupWorkload(cluster, workload, {
