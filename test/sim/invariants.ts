@@ -38,7 +38,7 @@ export class Invariants {
     world.store.onCommit = (commit) => this.#committed(commit)
     for (const node of nodes) {
       // What it promised in its last moments counts.
-      node.onEnding = () => this.look(node)
+      node.onEnding = () => this.look()
       // Once it is registered, the cluster knows what it has.
       node.onUp = () => this.lossy.delete(node.id)
     }
@@ -123,8 +123,8 @@ export class Invariants {
     return this.oracle(topicId, partition).mayStartAt
   }
 
-  /** Looks at all replicas. What one that is ending did last it may have done as a leader. */
-  look(ending?: SimNode): void {
+  /** Looks at all replicas. */
+  look(): void {
     // A clock that is ahead removes records early.
     const nowMs = this.#world.clock.nowMs() + this.clocksApartMs
     for (const node of this.#nodes) {
@@ -132,6 +132,7 @@ export class Invariants {
       for (const view of node.replicas()) {
         const { topicId, partition, endOffset, durableEnd } = view
         const oracle = this.oracle(topicId, partition)
+        if (view.leads) oracle.ledBy.add(node.id)
         oracle.ends.set(node.id, { endOffset, durableEnd })
         const isInSync = this.record(topicId, partition)?.isr.includes(node.id) === true
         if (isInSync) oracle.forks.delete(node.id)
@@ -140,16 +141,16 @@ export class Invariants {
     }
     for (const node of this.#nodes) {
       for (const view of node.replicas()) {
-        if (node !== ending) this.#checkStart(node, view)
+        this.#checkStart(node, view)
         this.#checkHolds(node, view)
       }
     }
   }
 
-  /** Nobody removes what no leader has removed. */
+  /** Nobody removes what no leader has removed; what one that led removed just before it ceased to may not have been seen. */
   #checkStart(node: SimNode, view: ReplicaView): void {
-    const { name, mayStartAt } = this.oracle(view.topicId, view.partition)
-    if (view.damaged || view.startOffset <= mayStartAt) return
+    const { name, mayStartAt, ledBy } = this.oracle(view.topicId, view.partition)
+    if (view.damaged || ledBy.has(node.id) || view.startOffset <= mayStartAt) return
     const what = `the log of ${node.name} starts at ${view.startOffset}`
     this.violation(`${name}: ${what}, no leader's behind ${mayStartAt}`)
   }

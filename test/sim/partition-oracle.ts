@@ -60,6 +60,8 @@ export class PartitionOracle {
   readonly ends = new Map<number, { readonly endOffset: number; readonly durableEnd: number }>()
   /** From where on a node may have what was given up, until it is in sync again. */
   readonly forks = new Map<number, number>()
+  /** Nodes that were seen to lead it. */
+  readonly ledBy = new Set<number>()
   /** Below it records are deleted for good: it was promised. */
   deletedTo = 0
   /** Below it records may be gone: somebody asked for it, or they were too old or too many. */
