@@ -4,6 +4,7 @@
  */
 import type { TopicId } from '../../src/core/ids.ts'
 import type { StoredRecord } from '../support/history-checker.ts'
+import { keyOfValue } from './sim-records.ts'
 
 /** When a member commits what it reads. */
 export type CommitWhen = 'after' | 'before'
@@ -60,7 +61,7 @@ export class GroupOracle {
   readonly #attempted = new Map<string, Set<number>>()
   /** Offsets that were given to a member. */
   readonly #delivered = new Map<string, Set<number>>()
-  readonly #names = new Map<string, string>()
+  readonly #places = new Map<string, GroupPlace>()
   /** The last epoch at which a member came to own a partition; they grow over the group. */
   readonly #ownedSince = new Map<string, number>()
 
@@ -101,7 +102,8 @@ export class GroupOracle {
   acknowledged(key: string, offset: number, memberEpoch: number, mark: Mark): void {
     const ownedSince = mark.ownedSince.get(key) ?? -1
     if (memberEpoch < ownedSince) {
-      const what = `${offset} of ${this.#names.get(key)} as of epoch ${memberEpoch}`
+      const name = nameOf(this.#places.get(key) as GroupPlace)
+      const what = `${offset} of ${name} as of epoch ${memberEpoch}`
       this.#violation(`${what} was committed, others own it since epoch ${ownedSince}`)
     }
     this.#isCommitted(key, offset)
@@ -114,7 +116,7 @@ export class GroupOracle {
     at: { from: number; committed: number; sinceEpoch: number },
   ): void {
     const key = keyOf(place)
-    this.#names.set(key, nameOf(place))
+    this.#places.set(key, place)
     this.#ownedSince.set(key, Math.max(this.#ownedSince.get(key) ?? -1, at.sinceEpoch))
     const where = `${holder.memberId} begins ${nameOf(place)} at ${at.from}`
     for (const other of this.#holders) {
@@ -156,7 +158,7 @@ export class GroupOracle {
   delivered(holder: Holder, place: GroupPlace, { from, to, records }: Delivery): void {
     const key = keyOf(place)
     const { isCompacted } = this.#boundsOf(place)
-    this.#names.set(key, nameOf(place))
+    this.#places.set(key, place)
     const delivered = this.#delivered.get(key) ?? new Set()
     this.#delivered.set(key, delivered)
     let next = from
@@ -176,16 +178,16 @@ export class GroupOracle {
     if (this.when === 'before') this.#isCommitted(key, to)
   }
 
-  /** Who commits what it has done was given every record that is there in the end. */
+  /** Who commits what it has done was given every record that is there in the end, and counts. */
   judge(final: ReadonlyMap<string, readonly StoredRecord[]>): void {
     if (this.when === 'before') return
     for (const [key, delivered] of this.#delivered) {
-      const name = this.#names.get(key) as string
-      const slash = name.lastIndexOf('/')
-      for (const { partition, offset } of final.get(name.slice(0, slash)) ?? []) {
-        const isMine = partition === Number(name.slice(slash + 1))
-        if (!isMine || offset >= this.committedTo(key) || delivered.has(offset)) continue
-        this.#violation(`the group was never given ${offset} of ${name}`)
+      const { topic, topicId, partition } = this.#places.get(key) as GroupPlace
+      const there = (final.get(topic) ?? []).filter((record) => record.partition === partition)
+      const { isCompacted } = this.#boundsOf({ topic, topicId, partition })
+      for (const { offset } of isCompacted ? lastOfKeys(there) : there) {
+        if (offset >= this.committedTo(key) || delivered.has(offset)) continue
+        this.#violation(`the group was never given ${offset} of ${topic}/${partition}`)
       }
     }
   }
@@ -199,6 +201,11 @@ export class GroupOracle {
     const { mayStartAt, isCompacted } = this.#boundsOf(place)
     return to >= from && (isCompacted || to <= mayStartAt)
   }
+}
+
+/** Replicas compact when they like: one may still have what was gone from where the group read. */
+function lastOfKeys(records: readonly StoredRecord[]): Iterable<StoredRecord> {
+  return new Map(records.map((record) => [keyOfValue(record.value), record])).values()
 }
 
 function nameOf({ topic, partition }: GroupPlace): string {

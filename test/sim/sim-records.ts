@@ -23,6 +23,12 @@ export function keyedEntry(name: string): { key: string; value: string | null } 
 
 export const deletionOf = (key: string): string => `no ${key}`
 
+/** Of a record of a compacted topic, from its value. */
+export function keyOfValue(value: string): string {
+  const none = deletionOf('')
+  return value.startsWith(none) ? value.slice(none.length) : keyedEntry(value).key
+}
+
 export function simRecords(batches: readonly Uint8Array[], fromOffset = 0): SimRecord[] {
   const cursor = new RecordCursor()
   const records: SimRecord[] = []
