@@ -121,6 +121,10 @@ class Walk {
     let wantedFrom = 0
     const sizes: number[] = []
     while (at < filled && this.end === undefined) {
+      if (this.#isTooLarge(chunk, at, filled)) {
+        this.end = 'done'
+        break
+      }
       const state = checkBatch(chunk, at, filled)
       if (state === 'short') break
       if (state === 'garbage' || !this.#belongsHere(chunk, at)) {
@@ -132,7 +136,7 @@ class Walk {
       this.#expectedBase = lastOffset + 1
       if (lastOffset < this.#range.offset) {
         wantedFrom = at + size
-      } else if (!this.#fits(size, lastOffset)) {
+      } else if (lastOffset >= this.#range.endOffset) {
         this.end = 'done'
         break
       } else {
@@ -167,9 +171,10 @@ class Walk {
     return epoch === -1 || epoch === batchLeaderEpoch(chunk, at)
   }
 
-  #fits(size: number, lastOffset: number): boolean {
-    if (lastOffset >= this.#range.endOffset) return false
-    return this.#sizeBytes === 0 || this.#sizeBytes + size <= this.#range.maxBytes
+  /** Whether what was found has no room for the next batch: its header tells before all of it is read. */
+  #isTooLarge(chunk: Uint8Array, at: number, filled: number): boolean {
+    if (this.#sizeBytes === 0 || filled - at < BATCH_HEADER_BYTES) return false
+    return this.#sizeBytes + batchBytes(chunk, at) > this.#range.maxBytes
   }
 
   #keep(chunk: Uint8Array, from: number, sizes: readonly number[], owned: boolean): void {

@@ -36,12 +36,13 @@ async function walk(
   offset: number,
   maxBytes: number,
   memory = new ReadMemory(256 * KIB, KIB * KIB),
+  file = fileOf(bytes),
 ) {
   const buffer = new Uint8Array(KIB * KIB)
   const place = { position: 0, baseOffset: 0 }
   const range = { offset, endOffset: Number.MAX_SAFE_INTEGER, maxBytes }
   const walked = {
-    file: fileOf(bytes) as FileHandle,
+    file: file as FileHandle,
     writtenBytes: bytes.length,
     epochs: new LeaderEpochs(),
   }
@@ -72,6 +73,15 @@ describe('a walk through a segment', () => {
     expect(Buffer.compare(Buffer.concat(batches), bytes.subarray(0, sizeBytes))).toBe(0)
     expect(batches.every((batch) => batchBytes(batch) === batch.length)).toBe(true)
     expect([batches.length, nextOffset]).toEqual([expected, expected])
+  })
+
+  test('does not read the rest of a batch that is too large for the page', async () => {
+    const bytes = segmentOf(Array.from({ length: 20 }, () => 16 * KIB))
+    const file = fileOf(bytes)
+    const reads = vi.spyOn(file, 'readAt')
+    const { batches, end, position } = await walk(bytes, 0, 66 * KIB, undefined, file)
+    expect([batches.length, end, position]).toEqual([4, 'done', 4 * batchBytes(bytes)])
+    expect(reads).toHaveBeenCalledTimes(1)
   })
 
   test('leaves what it found alone when it reads on', async () => {
