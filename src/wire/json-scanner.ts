@@ -3,6 +3,7 @@
  * can be cut out byte for byte. It does not check UTF-8: do that for the whole text at once.
  */
 import { LIMITS } from '../core/limits.ts'
+import { PLAIN_TEXT } from './plain-text.ts'
 
 export const JSON_BYTE = {
   quote: 0x22,
@@ -28,12 +29,6 @@ const EXPONENT = 0x65
 const TO_CLOSING = 2
 /** What `peek` gives at the end of the text; no byte is negative. */
 const END = -1
-/** Strings that go on for so long are worth the setup of a search by words. */
-const LONG_RUN_BYTES = 24
-
-const STRING_STOPS = new Uint8Array(256).fill(1, 0, 0x20)
-STRING_STOPS[quote] = 1
-STRING_STOPS[BACKSLASH] = 1
 
 export class JsonScanner {
   bytes: Uint8Array = new Uint8Array(0)
@@ -50,7 +45,8 @@ export class JsonScanner {
 
   /** The brackets that are open, outermost first. */
   readonly #open: number[] = []
-  #words: Int32Array | undefined
+  /** Stands for the bytes: whoever has used their memory before them had other ones. */
+  #text = {}
 
   #start = 0
   /** Whether the text ends at the next line feed. */
@@ -62,7 +58,7 @@ export class JsonScanner {
   }
 
   reset(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
-    if (bytes !== this.bytes) this.#words = undefined
+    if (bytes !== this.bytes) this.#text = {}
     this.bytes = bytes
     this.#start = start
     this.at = start
@@ -159,9 +155,7 @@ export class JsonScanner {
     let at = this.at + 1
     this.escaped = false
     for (;;) {
-      const near = Math.min(end, at + LONG_RUN_BYTES)
-      while (at < near && STRING_STOPS[bytes[at] as number] === 0) at++
-      if (at === near) at = this.#runEnd(at)
+      at = PLAIN_TEXT.endOf(this.#text, bytes, at, end)
       if (at === end) return this.failAt(this.at, 'a string without an end')
       const byte = bytes[at] as number
       if (byte === quote) {
@@ -224,44 +218,6 @@ export class JsonScanner {
   #unexpected(byte: number, expected: string): false {
     if (byte === END) return this.fail(`ends where ${expected} should come`)
     return this.fail(`${characterName(byte)} where ${expected} should come`)
-  }
-
-  /** Where the run of plain string bytes from `start` on ends. */
-  #runEnd(start: number): number {
-    const { bytes, end } = this
-    let at = start
-    const misaligned = (bytes.byteOffset + at) & 3
-    if (end - at >= LONG_RUN_BYTES) {
-      for (const head = misaligned === 0 ? at : at + 4 - misaligned; at < head; at++) {
-        if (STRING_STOPS[bytes[at] as number] !== 0) return at
-      }
-      at = this.#wordRunEnd(at)
-    }
-    while (at < end && STRING_STOPS[bytes[at] as number] === 0) at++
-    return at
-  }
-
-  /** Steps over whole words without a quote, a backslash or a control character, four bytes at once. */
-  #wordRunEnd(start: number): number {
-    const { bytes } = this
-    const base = bytes.byteOffset & ~3
-    this.#words ??= new Int32Array(
-      bytes.buffer,
-      base,
-      (bytes.byteOffset + bytes.length - base) >> 2,
-    )
-    const words = this.#words
-    const end = (bytes.byteOffset + this.end - base) >> 2
-    let at = (bytes.byteOffset + start - base) >> 2
-    for (; at < end; at++) {
-      const word = words[at] as number
-      // The high bit of each byte that had none and has borrowed. The exclusive or makes a backslash
-      // zero, and lets a quote (0x22) and a space (0x20) change places, so that what is below 0x21 is
-      // a quote or a control character. A borrow from the byte below may add a false hit.
-      const borrowed = ((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)
-      if ((borrowed & ~word & 0x80808080) !== 0) break
-    }
-    return (at << 2) + base - bytes.byteOffset
   }
 
   /** Returns the place behind the escape sequence at `start`, -1 for a bad one. */
