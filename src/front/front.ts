@@ -63,8 +63,7 @@ export class Front {
         storage,
         logger,
         meter: new ProduceMeter(deps.metrics),
-        onTaken: (topic, partition, sizeBytes) => router.taken(topic, partition, sizeBytes),
-        onIdle: (topic, partition) => router.idle(topic, partition),
+        onCut: (topic, partition) => router.passOn(topic, partition),
       },
       {
         pendingBytes: options.pendingBytes ?? 256 * MIB,

@@ -18,10 +18,8 @@ export interface ProduceBatcherDeps {
   readonly storage: StorageService
   readonly logger: Logger
   readonly meter: ProduceMeter
-  /** Records of one request were taken for the partition. */
-  readonly onTaken: (topic: TopicImage, partition: number, sizeBytes: number) => void
-  /** Nothing of the partition is unfinished any more. */
-  readonly onIdle: (topic: TopicImage, partition: number) => void
+  /** Told when a partition's batch is complete, so that records without a key go elsewhere next. */
+  readonly onCut: (topic: TopicImage, partition: number) => void
 }
 
 export interface ProduceBatcherOptions {
@@ -90,7 +88,7 @@ export class ProduceBatcher {
     lane.add({ ...entry, count, addedMs: this.#deps.clock.monotonicMs() })
     this.#active.add(lane)
     this.#sweep ??= this.#deps.clock.timer(SWEEP_MS, this.#onSweep)
-    this.#deps.onTaken(topic, partition, entry.sizeBytes)
+    if (lane.isFull) this.#deps.onCut(topic, partition)
     this.#consider(lane)
   }
 
@@ -167,6 +165,7 @@ export class ProduceBatcher {
       if (lane.pending.length === 0) continue
       lane.linger?.cancel()
       lane.linger = undefined
+      this.#deps.onCut(lane.topic, lane.partition)
       for (const batch of lane.takeBatches(sentMs)) {
         lane.inFlight.add(batch)
         requests.push(appendRequestOf(batch))
@@ -209,7 +208,6 @@ export class ProduceBatcher {
   #retire(lane: ProduceLane): void {
     if (!lane.isIdle) return
     this.#active.delete(lane)
-    this.#deps.onIdle(lane.topic, lane.partition)
     if (this.#active.size > 0) return
     const resolvers = this.#whenIdle
     this.#whenIdle = []

@@ -24,8 +24,7 @@ function setUp(options: { pendingBytes?: number; pendingEntries?: number } = {})
       storage,
       logger: nullLogger,
       meter: new ProduceMeter(nullMetrics),
-      onTaken: (topic, partition, sizeBytes) => router.taken(topic, partition, sizeBytes),
-      onIdle: (topic, partition) => router.idle(topic, partition),
+      onCut: (topic, partition) => router.passOn(topic, partition),
     },
     {
       pendingBytes: 1_000_000,
@@ -153,28 +152,6 @@ describe('Producer', () => {
     expect(outcome.parts.map((part) => part.partition)).toEqual([3, 2, 0])
     expect([...outcome.partOf!]).toEqual([0, 1, 0, 2])
     expect(outcome.parts.map((part) => part.result.ok)).toEqual([true, false, true])
-  })
-
-  it('gives a partition that is busy its share before the next one has its turn', async () => {
-    const { clock, produce } = setUp()
-    const kib = 'x'.repeat(1000)
-    const outcomes = Array.from({ length: 99 }, () => produce(six, [textRecord(kib)]))
-    outcomes.push(
-      produce(
-        six,
-        Array.from({ length: 50 }, () => textRecord(kib)),
-      ),
-    )
-    const counts = new Map<number, number>()
-    for (const { parts } of await clock.run(Promise.all(outcomes))) {
-      expect(parts).toHaveLength(1)
-      const { partition } = parts[0]!
-      counts.set(partition, (counts.get(partition) ?? 0) + 1)
-    }
-    const [first, second, ...more] = counts.values()
-    expect(first).toBeGreaterThan(55)
-    expect(first).toBeLessThan(66)
-    expect([first! + second!, more]).toEqual([100, []])
   })
 
   it('sends keys where Kafka would, and spreads the rest by batch', async () => {
