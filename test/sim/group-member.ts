@@ -243,10 +243,9 @@ export class GroupMember implements Holder {
     for (const { topicId, positions } of topics) {
       for (const { partition, offset } of positions) {
         const key = keyOf({ topicId, partition })
-        const known = before.get(key)
-        const sinceEpoch = known?.sinceEpoch ?? Number.POSITIVE_INFINITY
-        if (known === undefined || (member?.memberEpoch ?? -1) < sinceEpoch) continue
-        this.#work.set(key, { ...known, offset })
+        const sinceEpoch = before.get(key)?.sinceEpoch
+        if (sinceEpoch !== undefined && (member?.memberEpoch ?? -1) < sinceEpoch) continue
+        this.#work.set(key, { place: { topicId, partition }, sinceEpoch, offset })
       }
     }
   }

@@ -152,8 +152,8 @@ export const MUTATIONS: readonly Mutation[] = [
       },
       {
         file: 'src/replication/replica-fetcher.ts',
-        find: 'this.#copies.set(key, new FollowerCopy(this.#deps, replica))\n    }\n    this.#interrupt.abort()\n',
-        replace: 'this.#copies.set(key, new FollowerCopy(this.#deps, replica))\n    }\n',
+        find: 'this.#changed.add(copy)\n    this.#interrupt.abort()\n',
+        replace: 'this.#changed.add(copy)\n',
       },
     ],
   },
@@ -399,6 +399,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: MEMBER_ASSIGNMENT,
     find: 'return since !== undefined && since <= memberEpoch',
     replace: 'return since !== undefined',
+    scenario: 'member-commits-from-an-earlier-ownership',
   },
   {
     name: 'a partition is given on before its owner has stopped',

@@ -1,126 +1,8 @@
 /** Groups whose commits come late, and coordinators that do not know, or do not know yet, what is committed. */
-import type { GroupId, MemberId } from '../../../src/core/group-settings.ts'
-import type { TopicName } from '../../../src/core/ids.ts'
-import { OFFSETS_TOPIC, partitionOfGroup } from '../../../src/core/internal-topics.ts'
-import type { PollAnswer } from '../../../src/front/groups/group-poll.ts'
-import type { Groups } from '../../../src/front/groups/groups.ts'
 import type { Cursor } from '../../../src/wire/cursor.ts'
-import type { ReplicaView } from '../cluster-code.ts'
 import type { SimNode } from '../sim-node.ts'
-import type { Scenario, Stage } from './scenario.ts'
-
-const groupId = 'scene' as GroupId
-const PATIENCE_MS = 5_000
-const NEVER = new AbortController().signal
-
-/** One member of a group of its own, that a scene moves by hand. */
-class Hand {
-  readonly #stage: Stage
-  readonly #memberId: MemberId
-  #memberEpoch = 0
-
-  constructor(stage: Stage, name = 'member') {
-    this.#stage = stage
-    this.#memberId = name as MemberId
-  }
-
-  groups(front: number): Groups {
-    const { running } = this.#stage.cluster.fronts[front] ?? {}
-    if (running === undefined) throw new Error('scene: the front is down')
-    return running.groups
-  }
-
-  /** The node that looks after the group, while there is one. */
-  get coordinator(): SimNode | undefined {
-    const { cluster } = this.#stage
-    const { topicId, partition } = this.#place
-    const leader = cluster.invariants.record(topicId, partition)?.leader
-    return cluster.nodes.find(({ id }) => id === leader)
-  }
-
-  /** A replica of what the group is kept in. */
-  view(node: SimNode): ReplicaView | undefined {
-    const { topicId, partition } = this.#place
-    for (const view of node.replicas()) {
-      if (view.topicId === topicId && view.partition === partition) return view
-    }
-    return undefined
-  }
-
-  /** Another node than this one looks after the group, and leads. */
-  async otherCoordinator(before: SimNode): Promise<SimNode> {
-    const isOther = () => {
-      const { coordinator } = this
-      return coordinator !== before && coordinator !== undefined && this.view(coordinator)?.leads
-    }
-    await this.#stage.until('another node looks after the group', () => isOther() === true)
-    return this.coordinator as SimNode
-  }
-
-  async join(): Promise<void> {
-    const joined = await this.groups(0).members.join(
-      {
-        groupId,
-        memberId: this.#memberId,
-        subscription: { topics: ['t' as TopicName] },
-        from: 'earliest',
-        sessionTimeoutMs: 60_000,
-        rebalanceTimeoutMs: 60_000,
-      },
-      NEVER,
-    )
-    this.#memberEpoch = joined.memberEpoch
-  }
-
-  async leave(): Promise<void> {
-    await this.groups(0).members.leave({ groupId, memberId: this.#memberId }, NEVER)
-  }
-
-  /** Reads so many records from the cursor on. */
-  async read(front: number, limit: number, cursor?: Cursor): Promise<Cursor> {
-    const request = { ...this.#at, cursor, limit, maxBytes: 1_000, waitMs: 0 }
-    const { view, after } = await this.groups(front).reader.read(request, NEVER)
-    this.#memberEpoch = view.memberEpoch
-    return after.cursorOf()
-  }
-
-  /** Whether nothing was refused. */
-  async commit(front: number, cursor: Cursor, signal = NEVER): Promise<boolean> {
-    const outcomes = await this.groups(front).offsets.commitCursor(this.#at, cursor, signal)
-    return outcomes.every(({ error }) => error === undefined)
-  }
-
-  /** Polls from the cursor, committing first. */
-  async pollBefore(front: number, cursor?: Cursor): Promise<PollAnswer> {
-    const reads = { ...this.#at, cursor, limit: 2, maxBytes: 1_000, waitMs: 0 }
-    const request = { ...reads, commit: 'before', owned: undefined } as const
-    return await this.groups(front).poll.run(request, NEVER)
-  }
-
-  /** What the front is told within some seconds; -1 if nobody says. */
-  async committed(front: number): Promise<number> {
-    const { world } = this.#stage
-    const late = new AbortController()
-    const timer = world.clock.timer(PATIENCE_MS, () => late.abort(new Error('nobody answers')))
-    const asking = this.groups(front).service.offsets(groupId, late.signal)
-    const offset = await asking.then(
-      (offsets) => offsets[0]?.offset ?? 0,
-      () => -1,
-    )
-    timer.cancel()
-    return offset
-  }
-
-  get #place() {
-    const topic = this.#stage.cluster.front.metadata.image.topics.get(OFFSETS_TOPIC)
-    if (topic === undefined) throw new Error('scene: there are no groups')
-    return { topicId: topic.id, partition: partitionOfGroup(groupId, topic.partitions.length) }
-  }
-
-  get #at() {
-    return { groupId, memberId: this.#memberId, memberEpoch: this.#memberEpoch }
-  }
-}
+import { Hand } from './hand.ts'
+import type { Scenario } from './scenario.ts'
 
 /** A commit whose caller has given up arrives behind one that was answered since. */
 const lateCommit: Scenario = {
@@ -283,6 +165,33 @@ const oldCursor: Scenario = {
   },
 }
 
+/** A member commits from before it lost a partition, which it has again meanwhile. */
+const earlierOwnership: Scenario = {
+  name: 'member-commits-from-an-earlier-ownership',
+  topic: { partitions: 2 },
+  async play(stage) {
+    for (let i = 0; i < 6; i++) await stage.written()
+    const [one, other] = [new Hand(stage, 'one'), new Hand(stage, 'other')]
+    const isShared = async (mine: number, its: number) => {
+      for (let n = 0; n < 50; n++) {
+        const has = [await one.beat(), its === 0 ? 0 : await other.beat()]
+        if (has[0] === mine && has[1] === its) return
+        await stage.sleep(200)
+      }
+      throw new Error(`scene: the members do not have ${mine} and ${its}`)
+    }
+    await one.join()
+    await isShared(2, 0)
+    const old = await one.read(0, 2)
+    await other.join()
+    await isShared(1, 1)
+    await other.leave()
+    await isShared(2, 0)
+    stage.check((await one.commit(0, old)) === false, 'what it had before is not its own')
+    stage.check(await one.commit(0, await one.read(0, 2)), 'what it has now is')
+  },
+}
+
 export const GROUPS: readonly Scenario[] = [
   twicePolled,
   lateCommit,
@@ -290,4 +199,5 @@ export const GROUPS: readonly Scenario[] = [
   pendingCommit,
   replacedCoordinator,
   oldCursor,
+  earlierOwnership,
 ]
