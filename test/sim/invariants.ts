@@ -133,6 +133,7 @@ export class Invariants {
         const { topicId, partition, endOffset, durableEnd } = view
         const oracle = this.oracle(topicId, partition)
         if (view.leads) oracle.ledBy.add(node.id)
+        if (oracle.ledBy.has(node.id)) oracle.ledStart = Math.max(oracle.ledStart, view.startOffset)
         oracle.ends.set(node.id, { endOffset, durableEnd })
         const isInSync = this.record(topicId, partition)?.isr.includes(node.id) === true
         if (isInSync) oracle.forks.delete(node.id)
@@ -147,12 +148,13 @@ export class Invariants {
     }
   }
 
-  /** Nobody removes what no leader has removed; what one that led removed just before it ceased to may not have been seen. */
+  /** Nobody removes what no leader has removed; what one removed just before it ceased to lead is seen in its log only. */
   #checkStart(node: SimNode, view: ReplicaView): void {
-    const { name, mayStartAt, ledBy } = this.oracle(view.topicId, view.partition)
-    if (view.damaged || ledBy.has(node.id) || view.startOffset <= mayStartAt) return
+    const { name, mayStartAt, ledStart } = this.oracle(view.topicId, view.partition)
+    const latest = Math.max(mayStartAt, ledStart)
+    if (view.damaged || view.startOffset <= latest) return
     const what = `the log of ${node.name} starts at ${view.startOffset}`
-    this.violation(`${name}: ${what}, no leader's behind ${mayStartAt}`)
+    this.violation(`${name}: ${what}, no leader's behind ${latest}`)
   }
 
   /** Everything that may lead holds all that is committed, and nothing that was deleted. */

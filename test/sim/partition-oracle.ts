@@ -62,6 +62,8 @@ export class PartitionOracle {
   readonly forks = new Map<number, number>()
   /** Nodes that were seen to lead it. */
   readonly ledBy = new Set<number>()
+  /** The latest start of a log of theirs. */
+  ledStart = 0
   /** Below it records are deleted for good: it was promised. */
   deletedTo = 0
   /** Below it records may be gone: somebody asked for it, or they were too old or too many. */
