@@ -10,8 +10,9 @@ import type { PartitionLog } from './partition-log.ts'
 import { ReadMemory } from './read-memory.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import type { StartPlace, WalkEnd } from './segment-walk.ts'
+import type { WalkEnd } from './segment-walk.ts'
 import { walkSegment } from './segment-walk.ts'
+import type { StartPlace } from './start-place.ts'
 
 const CONCURRENT_COLD_READS = 4
 const BUFFER_BYTES = 1024 * 1024
@@ -105,7 +106,7 @@ export class LogReader {
     const place =
       hinted === undefined || hinted >= segment.writtenBytes
         ? (await this.#segmentFiles.index(log, segment)).floor(range.offset)
-        : { position: hinted, baseOffset: range.offset }
+        : { position: hinted, baseOffset: range.offset, approachBytes: 0 }
     const walk = await this.#walkFrom(log, segment, place, range, buffer)
     if (walk.end === 'done' || walk.batches.length > 0) return walk
     // The index is wrong, or the batches are: the segment itself tells.

@@ -1,5 +1,6 @@
 /** The two indexes of a segment, filled alike while batches come in and while a segment is scanned. */
 import { MAX_INDEX_ENTRIES, OffsetIndex } from './offset-index.ts'
+import type { StartPlace } from './start-place.ts'
 import { TimeIndex } from './time-index.ts'
 
 /** An entry is made when so many bytes lie behind the last one, as in Kafka. */
@@ -65,12 +66,16 @@ export class SegmentIndex {
   }
 
   /** Where to begin to look for `offset`: the place of a batch at or before it. */
-  floor(offset: number): { position: number; lastOffset: number } | undefined {
-    const entry = this.offsets.floor(offset - this.#baseOffset)
+  floor(offset: number): StartPlace | undefined {
+    const { offsets } = this
+    const entry = offsets.floor(offset - this.#baseOffset)
     if (entry === -1) return undefined
+    const position = offsets.position(entry)
     return {
-      position: this.offsets.position(entry),
-      lastOffset: this.#baseOffset + this.offsets.relativeOffset(entry),
+      position,
+      lastOffset: this.#baseOffset + offsets.relativeOffset(entry),
+      approachBytes:
+        entry + 1 < offsets.entries ? offsets.position(entry + 1) - position : undefined,
     }
   }
 

@@ -11,13 +11,7 @@ import type { FileHandle } from '../env/file-system.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogRead, ReadRange } from './log-read.ts'
 import type { ReadMemory } from './read-memory.ts'
-
-/** Where to begin; the offsets, if given, are what the batch there must have. */
-export interface StartPlace {
-  readonly position: number
-  readonly baseOffset?: number
-  readonly lastOffset?: number
-}
+import type { StartPlace } from './start-place.ts'
 
 export interface WalkEnd extends LogRead {
   /**
@@ -36,11 +30,9 @@ export interface WalkedFile {
   readonly epochs: LeaderEpochs
 }
 
-/**
- * How much more than what is wanted is read at once, for the way from the start place to it: the
- * index has a place every 4 KiB, and larger batches have one each.
- */
+/** How much more than what is wanted is read at once where nobody knows how long the way to it is. */
 const APPROACH_BYTES = 8 * 1024
+
 export interface WalkMemory {
   /** What the read may use while it lasts. */
   readonly buffer: Uint8Array
@@ -55,9 +47,10 @@ export async function walkSegment(
   { buffer, memory }: WalkMemory,
 ): Promise<WalkEnd> {
   const walk = new Walk(place, range, epochs)
+  // With the header of the batch behind the wanted ones, which tells that it is one too many.
   let wanted = Math.min(
     buffer.length,
-    range.maxBytes + APPROACH_BYTES,
+    (place.approachBytes ?? APPROACH_BYTES) + range.maxBytes + BATCH_HEADER_BYTES,
     writtenBytes - walk.position,
   )
   const own = memory.take(wanted)

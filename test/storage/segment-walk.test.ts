@@ -31,15 +31,20 @@ function fileOf(bytes: Buffer): Pick<FileHandle, 'readAt'> {
   }
 }
 
+interface WalkOptions {
+  readonly file?: Pick<FileHandle, 'readAt'>
+  readonly approachBytes?: number
+}
+
 async function walk(
   bytes: Buffer,
   offset: number,
   maxBytes: number,
   memory = new ReadMemory(256 * KIB, KIB * KIB),
-  file = fileOf(bytes),
+  { file = fileOf(bytes), approachBytes }: WalkOptions = {},
 ) {
   const buffer = new Uint8Array(KIB * KIB)
-  const place = { position: 0, baseOffset: 0 }
+  const place = { position: 0, baseOffset: 0, approachBytes }
   const range = { offset, endOffset: Number.MAX_SAFE_INTEGER, maxBytes }
   const walked = {
     file: file as FileHandle,
@@ -75,13 +80,23 @@ describe('a walk through a segment', () => {
     expect([batches.length, nextOffset]).toEqual([expected, expected])
   })
 
-  test('does not read the rest of a batch that is too large for the page', async () => {
+  test.each([
+    { from: 0, approachBatches: 0 },
+    { from: 1, approachBatches: 1 },
+    // The index had an entry behind the batch that was wanted first.
+    { from: 1, approachBatches: 2 },
+  ])('reads a page at once, $approachBatches batches from the start place', async (page) => {
     const bytes = segmentOf(Array.from({ length: 20 }, () => 16 * KIB))
+    const size = batchBytes(bytes)
     const file = fileOf(bytes)
     const reads = vi.spyOn(file, 'readAt')
-    const { batches, end, position } = await walk(bytes, 0, 66 * KIB, undefined, file)
-    expect([batches.length, end, position]).toEqual([4, 'done', 4 * batchBytes(bytes)])
-    expect(reads).toHaveBeenCalledTimes(1)
+    const options = { file, approachBytes: page.approachBatches * size }
+    for (const maxBytes of [4 * size, 5 * size - 1]) {
+      const found = await walk(bytes, page.from, maxBytes, undefined, options)
+      const expected = { end: 'done', nextOffset: page.from + 4, position: (page.from + 4) * size }
+      expect(found).toMatchObject(expected)
+    }
+    expect(reads).toHaveBeenCalledTimes(2)
   })
 
   test('leaves what it found alone when it reads on', async () => {
@@ -122,7 +137,7 @@ describe('a walk through a segment', () => {
     const memory = new ReadMemory(256 * KIB, KIB * KIB)
     const bytes = segmentOf(Array.from({ length: 100 }, () => 500))
     const taken = vi.spyOn(memory, 'take')
-    const few = await walk(bytes, 95, 24 * KIB, memory)
+    const few = await walk(bytes, 95, 20 * KIB, memory)
     expect(few.release).toBeUndefined()
     const piece = memory.take(32 * KIB)
     expect(piece).toBe(taken.mock.results[0]?.value)
