@@ -182,16 +182,36 @@ export class CheckpointWriter {
   }
 
   async #make(clean: boolean): Promise<void> {
-    const { journal, clock, writer, fileSystem } = this.#deps
+    const { journal, clock } = this.#deps
     const startedMs = clock.monotonicMs()
     const jobs = this.#afterNext
     this.#afterNext = []
     let captured = await this.#capture()
-    while (!(await this.#settleAll(captured, clean))) {
-      for (const { log } of captured.captures) this.#changed.add(log)
-      captured = await this.#capture()
+    try {
+      while (!(await this.#settleAll(captured, clean))) {
+        this.#noteAgain(captured)
+        captured = await this.#capture()
+      }
+      await this.#commit(captured, clean)
+    } catch (error) {
+      // No checkpoint has them, nor what waits for one: that is up to the next.
+      this.#noteAgain(captured)
+      this.#afterNext.unshift(...jobs)
+      throw error
     }
-    const { position, nextLogId } = captured
+    for (const job of jobs) job()
+    journal.release(captured.position)
+    this.#options.onFreed()
+    this.lastDurationMs = clock.monotonicMs() - startedMs
+  }
+
+  #noteAgain({ captures }: Captured): void {
+    for (const { log } of captures) if (!this.#forgotten.has(log)) this.#changed.add(log)
+  }
+
+  /** Writes what was captured and has been settled. */
+  async #commit({ position, captures, nextLogId }: Captured, clean: boolean): Promise<void> {
+    const { journal, writer, fileSystem } = this.#deps
     if (writer.rootUnsynced) {
       writer.rootUnsynced = false
       await fileSystem.syncDirectory(this.#options.logsDirectory)
@@ -200,14 +220,10 @@ export class CheckpointWriter {
     const lost = this.#options.creationsLost() ? { creationsLost: true as const } : {}
     const start = journal.witnessed(position)
     await this.#write({ identity, journal: start, clean, nextLogId, ...lost })
-    for (const { log, generation, state } of captured.captures) {
+    for (const { log, generation, state } of captures) {
       const closedEnd = state.segments.at(-1)?.baseOffset ?? 0
       this.#held.set(log, { generation, closedEnd })
     }
-    for (const job of jobs) job()
-    journal.release(position)
-    this.#options.onFreed()
-    this.lastDurationMs = clock.monotonicMs() - startedMs
   }
 
   /** Resolves to false if something of it has gone since: it is to be captured anew. */
