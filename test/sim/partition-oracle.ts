@@ -207,9 +207,9 @@ export class PartitionOracle {
     return seen
   }
 
-  /** Whether it is about to get the whole of a batch amid which its log starts: the part below is deleted. */
-  #beginsAmid({ startOffset, endOffset }: ReplicaView, seen: Seen): boolean {
-    if (startOffset >= seen.startOffset || startOffset < endOffset) return false
+  /** Whether it has just got the whole of a batch amid which its log starts, or is about to: the part below is deleted. */
+  #beginsAmid({ startOffset }: ReplicaView, seen: Seen): boolean {
+    if (startOffset >= seen.startOffset) return false
     const batch = this.#committed.get(startOffset)
     return batch !== undefined && batch.endOffset > seen.startOffset
   }
