@@ -144,7 +144,10 @@ export class PartitionOracle {
     this.uncleanElections.push(election)
     this.committedEnd = Math.min(this.committedEnd, keptEnd)
     for (const [baseOffset, { endOffset }] of this.#committed) {
-      if (endOffset > keptEnd) this.#committed.delete(baseOffset)
+      if (endOffset <= keptEnd) continue
+      this.#committed.delete(baseOffset)
+      // It ends amid a batch that it cannot have.
+      election.startOffset = Math.min(election.startOffset, baseOffset)
     }
     for (const id of replicas) {
       this.forks.set(id, Math.min(this.forks.get(id) ?? fork, fork, election.endOffset))
@@ -168,6 +171,13 @@ export class PartitionOracle {
     return this.uncleanElections.some(({ leaderEpoch, durableEnd }) => {
       return epoch < leaderEpoch && baseOffset >= durableEnd
     })
+  }
+
+  /** Whether something else was committed where the batch is. */
+  wasAnother(batch: Uint8Array): boolean {
+    const { offset, print } = whole(batch)
+    const known = this.#committed.get(offset)
+    return known !== undefined && known.print !== print
   }
 
   /** Compares what a replica has, from wherever it was read, with what was seen elsewhere. */
