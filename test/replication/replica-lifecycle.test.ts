@@ -225,6 +225,22 @@ test('a full disk does not keep a node from stopping', async () => {
   expect(valuesOf(await readAll(manager, topicId))).toEqual(['a'])
 })
 
+test('a node that stops with a full disk, amid a checkpoint, loses nothing', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  let manager = await harness.open()
+  harness.fileSystem.fault = ({ kind, path }) =>
+    kind === 'write' && path.endsWith('.log') ? 'ENOSPC' : undefined
+  await append(manager, topicId, ['a'])
+  const checkpoint = manager.storage.checkpoints.run(false)
+  const refused = expect(checkpoint).rejects.toThrow()
+  await manager.close()
+  await refused
+  harness.fileSystem.fault = () => undefined
+  manager = await harness.open()
+  expect(valuesOf(await readAll(manager, topicId))).toEqual(['a'])
+})
+
 test('a damaged segment is looked through once, not for every reader, and costs only its own part', async () => {
   const harness = new ReplicaHarness({ memoryBytes: 0 })
   const topicId = harness.metadata.put('t', { segmentBytes: 20_000 })
