@@ -164,7 +164,7 @@ export class CompactionPass {
   async #replace(group: readonly Segment[]): Promise<boolean> {
     const { fileSystem, segmentFiles } = this.#deps
     const first = group[0] as Segment
-    const segment = Segment.begin(first.baseOffset, first.createdAtMs, first.version + 1)
+    const segment = Segment.begin(first.baseOffset, first.createdAtMs, this.#log.nextVersion())
     const path = segmentFiles.path(this.#log, segment, 'log')
     const rewrite = await SegmentRewrite.begin(fileSystem, path, segment)
     try {

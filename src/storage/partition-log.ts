@@ -104,6 +104,8 @@ export class PartitionLog {
   #holds = 0
   #highWatermark: number
   #generation = 0
+  /** Highest one of a segment, whether it is still in the log or not. */
+  #lastVersion = 0
   #compacted: CompactedState
 
   constructor(
@@ -129,6 +131,9 @@ export class PartitionLog {
     this.tail = options.tail
     this.flush = options.flush
     this.#segments = state.segments
+    for (const { version } of state.segments) {
+      this.#lastVersion = Math.max(this.#lastVersion, version)
+    }
     this.#startOffset = state.startOffset
     this.#endOffset = state.endOffset
     this.#durableEnd = state.endOffset
@@ -355,6 +360,14 @@ export class PartitionLog {
       endOffset: Math.min(this.#compacted.endOffset, endOffset),
       purgedEnd: Math.min(this.#compacted.purgedEnd, endOffset),
     }
+  }
+
+  /**
+   * Of a segment that compaction writes. None is used twice while the process runs: the file of one
+   * that left the log may still be open, or about to be removed.
+   */
+  nextVersion(): number {
+    return ++this.#lastVersion
   }
 
   /** Whether this version of the segment is in the log. */

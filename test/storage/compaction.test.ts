@@ -189,6 +189,19 @@ describe('a compacted log', () => {
     expect(offsetsOf(await topic.read())).toEqual([1, 3, 5, 6, 7])
   })
 
+  test('that began anew is not mistaken for what it was, whose files are still there', async () => {
+    const topic = await CompactedTopic.open(harness())
+    await topic.append(['a', '1'], ['a', '2'])
+    await topic.close()
+    await topic.compact()
+    expect(offsetsOf(await topic.read())).toEqual([1])
+    await topic.run(topic.manager.storage.restart(topic.log, 0))
+    await topic.append(['b', '1'], ['c', '1'], ['b', '2'], ['d', '1'])
+    await topic.close()
+    await topic.compact()
+    expect(offsetsOf(await topic.read())).toEqual([1, 2, 3])
+  })
+
   test('does not write segments anew of which nothing goes', async () => {
     const topic = await CompactedTopic.open(harness(), { segmentBytes: 16 * 1024 })
     for (let i = 0; i < 2; i++) {
