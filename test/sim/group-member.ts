@@ -67,7 +67,9 @@ export class GroupMember implements Holder {
   }
 
   worksOn(key: string): boolean {
-    return !this.#isIdle && this.#nowMs <= this.#sureUntilMs && this.#work.has(key)
+    // What it only has an old cursor of is not its own.
+    const isOwner = this.#work.get(key)?.sinceEpoch !== undefined
+    return isOwner && !this.#isIdle && this.#nowMs <= this.#sureUntilMs
   }
 
   /** Whether the member may be in the group still. `isCalm`: it does nothing but what it has to. */

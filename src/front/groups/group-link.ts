@@ -12,6 +12,7 @@ interface Linked {
   readonly message: GroupCallMessage
   /** On the monotonic clock. */
   readonly deadlineMs: number
+  readonly signal: AbortSignal
   readonly resolve: (reply: Promise<GroupReply>) => void
 }
 
@@ -29,10 +30,10 @@ export class GroupLink {
     this.#client = client
   }
 
-  /** The signal ends the waiting, not the call. */
+  /** The signal ends the waiting; not the call, once it is on its way. */
   send(message: GroupCallMessage, deadlineMs: number, signal: AbortSignal): Promise<GroupReply> {
     const { promise, resolve } = Promise.withResolvers<GroupReply>()
-    this.#waiting.push({ message, deadlineMs, resolve })
+    this.#waiting.push({ message, deadlineMs, signal, resolve })
     if (!this.#unanswered.has(message.partition)) this.#schedule()
     return unlessAborted(promise, signal)
   }
@@ -51,6 +52,8 @@ export class GroupLink {
     const ready: Linked[] = []
     const others: Linked[] = []
     for (const linked of this.#waiting) {
+      // Who gave it up may have said something else since.
+      if (linked.signal.aborted) continue
       const isReady = ready.length < MESSAGES_MAX && !this.#unanswered.has(linked.message.partition)
       if (isReady) ready.push(linked)
       else others.push(linked)
