@@ -184,9 +184,11 @@ export class GroupOracle {
     for (const [key, delivered] of this.#delivered) {
       const { topic, topicId, partition } = this.#places.get(key) as GroupPlace
       const there = (final.get(topic) ?? []).filter((record) => record.partition === partition)
-      const { isCompacted } = this.#boundsOf({ topic, topicId, partition })
+      const { isCompacted, mayStartAt } = this.#boundsOf({ topic, topicId, partition })
       for (const { offset } of isCompacted ? lastOfKeys(there) : there) {
-        if (offset >= this.committedTo(key) || delivered.has(offset)) continue
+        // A leader that had removed it may have been replaced by one that had not yet.
+        const wasGone = offset < mayStartAt
+        if (wasGone || offset >= this.committedTo(key) || delivered.has(offset)) continue
         this.#violation(`the group was never given ${offset} of ${topic}/${partition}`)
       }
     }
