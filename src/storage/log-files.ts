@@ -122,6 +122,14 @@ export class LogFiles {
     return Math.max(-1, ...bases)
   }
 
+  /** Whether there is a file of the record at `offset`, or need not be one yet. */
+  async isThere(log: PartitionLog, offset: number): Promise<boolean> {
+    const segment = log.segmentOf(offset)
+    if (segment === undefined || segment.writtenBytes === 0) return true
+    const path = this.#deps.segmentFiles.path(log, segment, 'log')
+    return (await this.#deps.fileSystem.size(path)) !== undefined
+  }
+
   /** The place of the batch that begins at `offset`; undefined if the log would be empty. */
   async placeOf(log: PartitionLog, offset: number): Promise<LogPlace | undefined> {
     const found = await this.boundaryBelow(log, offset)

@@ -71,6 +71,8 @@ export class LogRecovery {
   readonly #suspects = new Set<PartitionLog>()
   /** Logs whose next batch was not there; a cut may still explain it. */
   readonly #gaps = new Map<PartitionLog, string>()
+  /** Logs whose files below the offset are gone; that they start behind it by now, a later frame has to say. */
+  readonly #removed = new Map<PartitionLog, number>()
   #nextLogId = 1
   /** This start or the last one, which did not get far enough to say so, cannot know all logs. */
   #creationsLost: boolean = false
@@ -226,6 +228,11 @@ export class LogRecovery {
     if (endOffset === undefined || endOffset > log.endOffset) return
     this.#gaps.delete(log)
     if (endOffset === log.endOffset) return
+    if (!(await this.#deps.logFiles.isThere(log, endOffset - 1))) {
+      this.#removed.set(log, endOffset)
+      log.restartAt(endOffset)
+      return
+    }
     await this.#deps.writer.flush(log, log.endOffset)
     const place = await this.#deps.logFiles.placeOf(log, endOffset).catch((error: unknown) => {
       if (!(error instanceof ServiceError)) throw error
@@ -242,6 +249,7 @@ export class LogRecovery {
     if (startOffset === undefined) return
     // Whatever was missing before is not wanted any more.
     this.#gaps.delete(log)
+    this.#removed.delete(log)
     this.#suspects.delete(log)
     log.restartAt(startOffset)
   }
@@ -249,6 +257,9 @@ export class LogRecovery {
   #raiseStart(log: PartitionLog, payload: Uint8Array): undefined | Promise<void> {
     const startOffset = decodeOffset(payload)
     if (startOffset === undefined) return undefined
+    if (startOffset > (this.#removed.get(log) ?? Number.POSITIVE_INFINITY)) {
+      this.#removed.delete(log)
+    }
     if (startOffset <= log.endOffset) log.raiseStart(startOffset)
     else if (log.flush === 'os') return this.#restartAt(log, startOffset)
     else {
@@ -290,10 +301,14 @@ export class LogRecovery {
     this.#changed.delete(log)
     this.#suspects.delete(log)
     this.#gaps.delete(log)
+    this.#removed.delete(log)
     this.#deleted.push(log)
   }
 
   #judge(): void {
+    for (const [log, offset] of this.#removed) {
+      log.damage ??= `the file of records before ${offset} is missing in ${log.directory}`
+    }
     for (const [log, detail] of this.#gaps) {
       if (log.flush === 'os') log.lossPossible = true
       else log.damage ??= detail

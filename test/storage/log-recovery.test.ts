@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import type { TopicId } from '../../src/core/ids.ts'
 import { stampBatch } from '../../src/core/record-batch.ts'
+import type { CheckpointedLog } from '../../src/storage/checkpoint.ts'
 import { writeCheckpoint } from '../../src/storage/checkpoint.ts'
 import { DataDirectory } from '../../src/storage/data-directory.ts'
 import { Journal } from '../../src/storage/journal.ts'
@@ -53,8 +54,8 @@ const epochStart = (leaderEpoch: number, startOffset: number): Frame => [
   encodeEpochStart(leaderEpoch, startOffset),
 ]
 
-/** A new folder whose journal has these frames, opened as by a node that starts. */
-async function recovered(frames: readonly Frame[]) {
+/** A new folder whose checkpoint has these logs and whose journal has these frames, opened as by a node that starts. */
+async function recovered(frames: readonly Frame[], logs: readonly CheckpointedLog[] = []) {
   const harness = new ReplicaHarness()
   const { fileSystem } = harness
   const deps = { fileSystem, clock: harness.clock, random: harness.random, logger: harness.logger }
@@ -70,8 +71,8 @@ async function recovered(frames: readonly Frame[]) {
     identity: directory.identity,
     journal: position,
     clean: false,
-    nextLogId: 1,
-    logs: [],
+    nextLogId: 1 + logs.length,
+    logs,
   })
   for (const [kind, logId, payload] of frames) await journal.append(kind, logId, [payload])
   await journal.close()
@@ -227,4 +228,40 @@ test('files are no longer than their logs after a recovery', async () => {
   expect(sizes).toEqual(
     log?.segments.filter(({ sizeBytes }) => sizeBytes > 0).map(({ sizeBytes }) => sizeBytes),
   )
+})
+
+/** Five records in a file that was removed since. */
+const WITHOUT_FILE: CheckpointedLog = {
+  logId: 1,
+  topicId: TOPIC_ID,
+  topicName: 't',
+  partition: 0,
+  flush: 'commit',
+  startOffset: 0,
+  endOffset: 5,
+  highWatermark: 2,
+  segments: [
+    {
+      baseOffset: 0,
+      sizeBytes: 100,
+      endOffset: 5,
+      maxTimestampMs: 1,
+      offsetOfMaxTimestamp: 4,
+      createdAtMs: 1,
+    },
+  ],
+  epochs: [{ leaderEpoch: 0, startOffset: 0 }],
+}
+
+test('a log is cut though its file was removed, as it came to start behind the cut', async () => {
+  const frames = [truncate(3), records(3, 4, 1), logStart(6)]
+  const { log, read } = await recovered(frames, [WITHOUT_FILE])
+  expect(log?.damage).toBeUndefined()
+  expect([log?.startOffset, log?.endOffset]).toEqual([6, 7])
+  expect(await read()).toEqual(['6/1'])
+})
+
+test('a log that misses the file in which it was cut is damaged', async () => {
+  const { log } = await recovered([truncate(3), records(3, 4, 1)], [WITHOUT_FILE])
+  expect(log?.damage).toMatch(/^the file of records before 3 is missing/)
 })
