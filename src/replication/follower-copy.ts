@@ -185,8 +185,12 @@ export class FollowerCopy {
     const ownEnd =
       divergingEpoch === -1 ? endOffset : log.epochs.endOffsetOf(divergingEpoch, log.endOffset)
     const end = Math.min(endOffset, ownEnd)
+    // Compaction has removed records for later ones that would go now.
+    const isThinned =
+      log.settings.compaction !== undefined &&
+      end < Math.max(log.highWatermark, log.compacted.endOffset)
     // Below the start there is nothing that the two could have in common: all is to come anew.
-    const cutTo = end < log.startOffset ? 0 : end
+    const cutTo = end < log.startOffset || isThinned ? 0 : end
     const fields = { from: log.endOffset, to: cutTo, divergingEpoch }
     if (cutTo < log.highWatermark) {
       this.#warn(

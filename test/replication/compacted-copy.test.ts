@@ -81,6 +81,21 @@ test('a follower that missed the deletion of a key does not bring it back', asyn
   expect(cluster.log(2).generation).toBe(generation)
 })
 
+test('a log that compacted for records that an unclean election gives up begins anew', async () => {
+  const cluster = await open()
+  await append(cluster, ['a', '1'], ['b', '1'])
+  await cluster.untilCopied([1, 2])
+  cluster.kill(2)
+  await append(cluster, ['a', '2'])
+  await compact(cluster, 1)
+  expect((await read(cluster, 1)).map(({ value }) => value)).toEqual(['1', '2'])
+  await cluster.start(2)
+  cluster.elect(2, { isr: [2] })
+  await cluster.untilCopied([1, 2])
+  expect(await read(cluster, 1)).toEqual(await read(cluster, 2))
+  expect([...latest(await read(cluster, 1)).keys()]).toEqual(['a', 'b'])
+})
+
 test('a follower that begins now takes what is left, once', async () => {
   const cluster = new ClusterHarness({ replicas: [1, 2] }, { memoryBytes: 0 })
   cluster.configure(COMPACTED)
