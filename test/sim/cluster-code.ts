@@ -11,6 +11,7 @@ import type { PartitionElections } from '../../src/front/partition-elections.ts'
 import type { TopicAdmin } from '../../src/front/topic-admin.ts'
 import type { MetadataView } from '../../src/metadata/metadata-image.ts'
 import type { MetadataStore } from '../../src/metadata/metadata-store.ts'
+import type { EpochStart } from '../../src/storage/leader-epochs.ts'
 import type { SimService } from './sim-network.ts'
 
 /** The world of one process. */
@@ -44,6 +45,8 @@ export interface ReplicaView {
   readonly durableEnd: number
   readonly endOffset: number
   readonly startOffset: number
+  /** Where each leader epoch begins in it. */
+  readonly epochs: readonly EpochStart[]
   readonly sizeBytes: number
   /** Below it deletions of keys may be forgotten. */
   readonly purgedEnd: number

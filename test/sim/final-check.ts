@@ -180,10 +180,6 @@ export class FinalCheck {
       const offset = batchBaseOffset(batch)
       for (const election of oracle.uncleanElections) {
         if (batchLeaderEpoch(batch) < election.leaderEpoch) {
-          // That leader had gone a way of its own before.
-          if (oracle.wasAnother(batch)) {
-            election.startOffset = Math.min(election.startOffset, offset)
-          }
           // Who was chosen later may have had it still.
           const isLast = election === oracle.uncleanElections.at(-1)
           if (offset < election.endOffset || !isLast) continue

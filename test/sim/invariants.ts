@@ -5,6 +5,7 @@ import { CONTROLLER_KEY, NODES_PREFIX, parseMetadataKey } from '../../src/metada
 import type { PartitionRecord, TopicRecord } from '../../src/metadata/metadata-records.ts'
 import { decodeNode, decodePartition, decodeTopic } from '../../src/metadata/metadata-records.ts'
 import type { ReplicaView } from './cluster-code.ts'
+import type { LastSeen } from './partition-oracle.ts'
 import { PartitionOracle } from './partition-oracle.ts'
 import type { SimNode } from './sim-node.ts'
 import type { Commit } from './sim-store.ts'
@@ -15,7 +16,7 @@ interface KnownTopic extends TopicRecord {
   readonly name: TopicName
 }
 
-const NOTHING = { endOffset: 0, durableEnd: 0 }
+const NOTHING: LastSeen = { endOffset: 0, durableEnd: 0, epochs: [] }
 
 export class Invariants {
   readonly violations: string[] = []
@@ -130,13 +131,12 @@ export class Invariants {
     for (const node of this.#nodes) {
       const life = `${node.name}#${node.lives}`
       for (const view of node.replicas()) {
-        const { topicId, partition, endOffset, durableEnd } = view
+        const { topicId, partition, endOffset, durableEnd, epochs } = view
         const oracle = this.oracle(topicId, partition)
         if (view.leads) oracle.ledBy.add(node.id)
         if (oracle.ledBy.has(node.id)) oracle.ledStart = Math.max(oracle.ledStart, view.startOffset)
-        oracle.ends.set(node.id, { endOffset, durableEnd })
+        oracle.lastSeen.set(node.id, { endOffset, durableEnd, epochs })
         const isInSync = this.record(topicId, partition)?.isr.includes(node.id) === true
-        if (isInSync) oracle.forks.delete(node.id)
         oracle.look(life, view, isInSync, nowMs)
       }
     }
@@ -223,11 +223,8 @@ export class Invariants {
   #electedUncleanly(topicId: TopicId, partition: number, after: PartitionRecord): void {
     // The process may have ended, with its registration still there.
     const oracle = this.oracle(topicId, partition)
-    const { endOffset, durableEnd } = oracle.ends.get(after.leader) ?? NOTHING
-    const atMs = this.#world.clock.monotonicMs()
-    const { leaderEpoch } = after
-    const election = { leaderEpoch, atMs, endOffset, durableEnd, startOffset: endOffset }
-    oracle.electedUncleanly(after.leader, after.replicas, election)
+    const seen = oracle.lastSeen.get(after.leader) ?? NOTHING
+    oracle.electedUncleanly(after.leaderEpoch, this.#world.clock.monotonicMs(), seen)
   }
 
   #changed(

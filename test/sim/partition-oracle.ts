@@ -10,7 +10,16 @@ import {
 } from '../../src/core/record-batch.ts'
 import { RecordCursor } from '../../src/core/record-cursor.ts'
 import { crc32c } from '../../src/lib/crc32c.ts'
+import type { EpochStart } from '../../src/storage/leader-epochs.ts'
+import { LeaderEpochs } from '../../src/storage/leader-epochs.ts'
 import type { ReplicaView } from './cluster-code.ts'
+
+/** The log of a node, as it was when it was last seen. */
+export interface LastSeen {
+  readonly endOffset: number
+  readonly durableEnd: number
+  readonly epochs: readonly EpochStart[]
+}
 
 /** What is remembered of a replica in one life of its node. */
 interface Seen {
@@ -36,7 +45,10 @@ export interface UncleanElection {
   readonly endOffset: number
   /** Up to where it certainly keeps its own. */
   readonly durableEnd: number
-  /** Where its epoch begins, as the audit tells in the end: what was there before is given up. */
+  /**
+   * What was there from here on is given up: where its log parts from that of the leader before, or
+   * where its epoch begins, as the audit tells in the end.
+   */
   startOffset: number
 }
 
@@ -56,10 +68,8 @@ export class PartitionOracle {
   /** The highest that it ever was. */
   shownEnd = 0
   readonly uncleanElections: UncleanElection[] = []
-  /** Where the log of each node ended when it was last seen. */
-  readonly ends = new Map<number, { readonly endOffset: number; readonly durableEnd: number }>()
-  /** From where on a node may have what was given up, until it is in sync again. */
-  readonly forks = new Map<number, number>()
+  /** By node. */
+  readonly lastSeen = new Map<number, LastSeen>()
   /** Nodes that were seen to lead it. */
   readonly ledBy = new Set<number>()
   /** The latest start of a log of theirs. */
@@ -73,6 +83,9 @@ export class PartitionOracle {
   isCompacted: boolean = false
   /** Whom of the replicas was seen to lead, by epoch. */
   readonly #leaders = new Map<number, string>()
+  /** Of the log of the last leader, which has all that is committed. */
+  #ledEpochs: readonly EpochStart[] = []
+  #ledEpoch = -1
   /** By epoch and base offset: what distinguishes the batch. */
   readonly #batches = new Map<string, string>()
   /** By base offset. */
@@ -137,22 +150,17 @@ export class PartitionOracle {
   }
 
   /** What was committed beyond what the leader has is given up. */
-  electedUncleanly(leader: number, replicas: readonly number[], election: UncleanElection): void {
-    const fork = this.forks.get(leader) ?? Number.POSITIVE_INFINITY
-    const keptEnd = Math.min(election.durableEnd, fork)
-    election.startOffset = Math.min(election.startOffset, fork)
-    this.uncleanElections.push(election)
+  electedUncleanly(leaderEpoch: number, atMs: number, log: LastSeen): void {
+    const { endOffset, durableEnd, epochs } = log
+    // Its records of an epoch before that of the committed ones were never committed, or given up.
+    const fork = forkOf(epochs, this.#ledEpochs)
+    const keptEnd = Math.min(durableEnd, fork)
+    const startOffset = Math.min(endOffset, fork)
+    this.uncleanElections.push({ leaderEpoch, atMs, endOffset, durableEnd, startOffset })
     this.committedEnd = Math.min(this.committedEnd, keptEnd)
     for (const [baseOffset, { endOffset }] of this.#committed) {
-      if (endOffset <= keptEnd) continue
-      this.#committed.delete(baseOffset)
-      // It ends amid a batch that it cannot have.
-      election.startOffset = Math.min(election.startOffset, baseOffset)
+      if (endOffset > keptEnd) this.#committed.delete(baseOffset)
     }
-    for (const id of replicas) {
-      this.forks.set(id, Math.min(this.forks.get(id) ?? fork, fork, election.endOffset))
-    }
-    this.forks.delete(leader)
   }
 
   /** Of the last unclean election, -1 if there was none. */
@@ -171,13 +179,6 @@ export class PartitionOracle {
     return this.uncleanElections.some(({ leaderEpoch, durableEnd }) => {
       return epoch < leaderEpoch && baseOffset >= durableEnd
     })
-  }
-
-  /** Whether something else was committed where the batch is. */
-  wasAnother(batch: Uint8Array): boolean {
-    const { offset, print } = whole(batch)
-    const known = this.#committed.get(offset)
-    return known !== undefined && known.print !== print
   }
 
   /** Compares what a replica has, from wherever it was read, with what was seen elsewhere. */
@@ -259,6 +260,9 @@ export class PartitionOracle {
     else if (known !== life) {
       this.#violation(`two leaders of epoch ${view.leaderEpoch}: ${known} and ${life}`)
     }
+    if (view.leaderEpoch < this.#ledEpoch) return
+    this.#ledEpoch = view.leaderEpoch
+    this.#ledEpochs = view.epochs
   }
 
   #scan(life: string, view: ReplicaView, seen: Seen): void {
@@ -270,6 +274,16 @@ export class PartitionOracle {
     if (batches !== undefined) this.compare(life, batches, view.highWatermark)
     seen.scannedEnd = end
   }
+}
+
+/** From where on two logs have records of different epochs. */
+function forkOf(one: readonly EpochStart[], other: readonly EpochStart[]): number {
+  const epochs = [new LeaderEpochs(one), new LeaderEpochs(other)]
+  const differ = [...one, ...other].flatMap(({ startOffset }) => {
+    const found = new Set(epochs.map((log) => log.epochAt(startOffset)))
+    return found.has(-1) || found.size === 1 ? [] : [startOffset]
+  })
+  return Math.min(...differ)
 }
 
 function whole(batch: Uint8Array): Committed & { offset: number } {

@@ -50,6 +50,10 @@ class LiveReplicaView implements ReplicaView {
     return this.#replica.log.startOffset
   }
 
+  get epochs() {
+    return this.#replica.log.epochs.starts
+  }
+
   get sizeBytes(): number {
     return this.#replica.log.sizeBytes
   }
