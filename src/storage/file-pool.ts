@@ -33,6 +33,7 @@ export class FilePool {
   readonly #options: FilePoolOptions
   /** Longest unused first. */
   readonly #files = new Map<string, PooledFile>()
+  readonly #removals = new Map<string, Promise<void>>()
 
   constructor(deps: { fileSystem: FileSystem }, options: FilePoolOptions) {
     this.#fileSystem = deps.fileSystem
@@ -71,15 +72,26 @@ export class FilePool {
     }
   }
 
-  /** Closes the file, once nobody uses it, without syncing it: it is going to be removed. */
+  /** Closes the file, once nobody uses it, without syncing it: it goes away, or to another place. */
   async forget(path: string): Promise<void> {
-    for (const mode of ['read', 'create'] as const) {
+    const closed = (['read', 'create'] as const).map(async (mode) => {
       const file = this.#files.get(keyOf(path, mode))
-      if (file === undefined) continue
+      if (file === undefined) return
       this.#files.delete(keyOf(path, mode))
       file.forgotten = true
       await this.#close(file)
+    })
+    await Promise.all(closed)
+  }
+
+  /** Removes the file. Who uses it from the call on waits until it is gone: what is written is another one. */
+  remove(path: string): Promise<void> {
+    let removal = this.#removals.get(path)
+    if (removal === undefined) {
+      removal = this.#remove(path).finally(() => this.#removals.delete(path))
+      this.#removals.set(path, removal)
     }
+    return removal
   }
 
   /** Closes all files; those that were written to must have been synced. */
@@ -93,7 +105,7 @@ export class FilePool {
     const file = known ?? {
       path,
       mode,
-      opened: this.#fileSystem.open(path, mode),
+      opened: this.#open(path, mode),
       users: 0,
       writes: 0,
       synced: 0,
@@ -108,6 +120,17 @@ export class FilePool {
       })
     }
     return file
+  }
+
+  async #open(path: string, mode: Mode): Promise<FileHandle> {
+    // If it could not be removed, it is there as it was.
+    await this.#removals.get(path)?.catch(() => undefined)
+    return await this.#fileSystem.open(path, mode)
+  }
+
+  async #remove(path: string): Promise<void> {
+    await this.forget(path)
+    await this.#fileSystem.remove(path)
   }
 
   async #sync(file: PooledFile): Promise<void> {

@@ -210,17 +210,18 @@ export class LogFiles {
 
   async #verify(log: PartitionLog): Promise<void> {
     if (log.damage !== undefined) return
-    const names = await this.#deps.fileSystem.list(log.directory)
+    const { fileSystem, files } = this.#deps
+    const names = await fileSystem.list(log.directory)
     const found = new Set<number>()
     for (const name of names) {
       const file = parseSegmentFileName(name)
-      if (isUnfinished(name)) await this.#remove(`${log.directory}/${name}`)
+      if (isUnfinished(name)) await files.remove(`${log.directory}/${name}`)
       if (file === undefined) continue
       const segment = log.segments.find(
         ({ baseOffset, version }) => baseOffset === file.baseOffset && version === file.version,
       )
       // Neither checkpoint nor journal know of it: it was on its way out, or never promised.
-      if (segment === undefined) await this.#remove(`${log.directory}/${name}`)
+      if (segment === undefined) await files.remove(`${log.directory}/${name}`)
       else if (file.extension === 'log') {
         found.add(segment.baseOffset)
         await this.#trim(log, segment, `${log.directory}/${name}`)
@@ -231,12 +232,6 @@ export class LogFiles {
         this.#damaged(log, `segment ${segment.baseOffset} is missing in ${log.directory}`)
       }
     }
-  }
-
-  /** What replay wrote and cut again is still open: a later file of that name is another one. */
-  async #remove(path: string): Promise<void> {
-    await this.#deps.files.forget(path)
-    await this.#deps.fileSystem.remove(path)
   }
 
   /** Cuts the file of a segment, all of which is written, to what the log holds of it. */

@@ -94,9 +94,7 @@ export class SegmentFiles {
   async remove(log: PartitionLog, segment: Segment): Promise<void> {
     this.#drop(segment)
     for (const extension of ['log', 'index', 'timeindex'] as const) {
-      const path = this.path(log, segment, extension)
-      await this.#files.forget(path)
-      await this.#fileSystem.remove(path)
+      await this.#files.remove(this.path(log, segment, extension))
     }
   }
 

@@ -238,6 +238,40 @@ test('a log whose files go while a checkpoint is made is in none after it', asyn
   expect(read).toMatchObject({ state: 'found', checkpoint: { logs: [{ topicName: 'kept' }] } })
 })
 
+test.each(['commit', 'os'] as const)(
+  'what comes while the file of its place is being removed is kept (%s)',
+  async (flush) => {
+    const harness = new ReplicaHarness({ fileDeleteDelayMs: 100 })
+    const topicId = harness.metadata.put('t', { flush })
+    const manager = await harness.open()
+    const { storage } = manager
+    await append(manager, topicId, ['a', 'b'])
+    const log = storage.find(topicId, 0) as NonNullable<ReturnType<typeof storage.find>>
+    await harness.clock.run(storage.write(log))
+    await harness.clock.run(storage.restart(log, 0))
+    const { fileSystem } = harness
+    const remove = fileSystem.remove.bind(fileSystem)
+    const held = Promise.withResolvers<void>()
+    fileSystem.remove = async (path) => {
+      await held.promise
+      await remove(path)
+    }
+    await harness.clock.runFor(200)
+    const appended = append(manager, topicId, ['c', 'd'])
+    await harness.clock.runFor(1)
+    const written = storage.write(log)
+    await harness.clock.runFor(1)
+    held.resolve()
+    expect(await harness.clock.run(appended)).toMatchObject({ ok: true, baseOffset: 0 })
+    await harness.clock.run(written)
+    await harness.clock.run(storage.checkpoints.run(false))
+    harness.crash()
+    const again = await harness.open()
+    expect(again.storage.find(topicId, 0)?.damage).toBeUndefined()
+    expect(valuesOf(await readAll(again, topicId))).toEqual(['c', 'd'])
+  },
+)
+
 test('deleted logs do not wait to be written', async () => {
   const harness = new ReplicaHarness()
   const manager = await harness.open()

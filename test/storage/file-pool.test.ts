@@ -75,3 +75,25 @@ test('a forgotten file stays open as long as somebody uses it', async () => {
   resolve()
   expect(await using).toBe(1)
 })
+
+test('who writes while a file is being removed writes another one', async () => {
+  const { fileSystem, files, write, read } = await pool(2)
+  await write('/d/a')
+  await read('/d/a')
+  const removal = files.remove('/d/a')
+  await Promise.all([removal, files.remove('/d/a'), write('/d/a')])
+  expect(await fileSystem.list('/d')).toEqual(['a'])
+  expect(await read('/d/a')).toBe(1)
+})
+
+test('a file that cannot be removed is used as it is', async () => {
+  const { fileSystem, files, write, read } = await pool(2)
+  await write('/d/a')
+  fileSystem.fault = ({ kind }) => (kind === 'remove' ? 'EIO' : undefined)
+  const removal = files.remove('/d/a')
+  expect(await read('/d/a')).toBe(1)
+  await expect(removal).rejects.toThrow('EIO')
+  fileSystem.fault = () => undefined
+  await files.remove('/d/a')
+  expect(await fileSystem.list('/d')).toEqual([])
+})
