@@ -15,7 +15,7 @@ import type { Segment, SegmentName } from './segment.ts'
 import { segmentFileName } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts'
-import { writeWhole } from './write-whole.ts'
+import { PartialWriteError, writeWhole } from './write-whole.ts'
 
 /** A lookup that would have to walk more than this behind the last entry wants a better index. */
 const MAX_GAP_BYTES = 1024 * 1024
@@ -74,8 +74,8 @@ export class SegmentFiles {
   }
 
   /**
-   * Writes the index to its files; without a sync, as it can be made again. Nothing happens if there
-   * is no space, or if the segment is damaged, which is for its readers to find.
+   * Writes the index to its files; without a sync, as it can be made again. Nothing happens if the disk
+   * does not take it, or if the segment is damaged, which is for its readers to find.
    */
   async persistIndex(log: PartitionLog, segment: Segment): Promise<void> {
     const { writtenBytes } = segment
@@ -86,7 +86,8 @@ export class SegmentFiles {
       segment.indexedBytes = writtenBytes
       if (segment !== log.segments.at(-1)) this.#keep(segment, index)
     } catch (error) {
-      if (!isNoSpace(error) && !(error instanceof ServiceError)) throw error
+      const isRefused = isNoSpace(error) || error instanceof PartialWriteError
+      if (!isRefused && !(error instanceof ServiceError)) throw error
     }
   }
 

@@ -241,6 +241,23 @@ test('a node that stops with a full disk, amid a checkpoint, loses nothing', asy
   expect(valuesOf(await readAll(manager, topicId))).toEqual(['a'])
 })
 
+test('a disk that takes no index keeps nobody from reading', async () => {
+  const harness = new ReplicaHarness({ memoryBytes: 0 })
+  const topicId = harness.metadata.put('t', { segmentBytes: 20_000 })
+  let manager = await harness.open()
+  for (let i = 0; i < 100; i++) await append(manager, topicId, [`${i}:${'x'.repeat(500)}`])
+  await manager.close()
+  const directory = `${DATA}/logs/t-0.${topicId}`
+  for (const name of await harness.fileSystem.list(directory)) {
+    if (name.endsWith('index')) await harness.fileSystem.remove(`${directory}/${name}`)
+  }
+  harness.fileSystem.fault = ({ kind, path }) =>
+    kind === 'write' && path.endsWith('index') ? 'EIO' : undefined
+  manager = await harness.open()
+  expect(await readAll(manager, topicId)).toHaveLength(100)
+  expect(harness.fatal).toEqual([])
+})
+
 test('a damaged segment is looked through once, not for every reader, and costs only its own part', async () => {
   const harness = new ReplicaHarness({ memoryBytes: 0 })
   const topicId = harness.metadata.put('t', { segmentBytes: 20_000 })
