@@ -167,8 +167,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a log is cut to its own high watermark',
     file: COPY,
-    find: 'const cutTo = end < log.startOffset ? 0 : end',
-    replace: 'const cutTo = end < log.startOffset ? 0 : Math.min(end, log.highWatermark)',
+    find: 'const cutTo = end < log.startOffset || isThinned ? 0 : end',
+    replace:
+      'const cutTo = end < log.startOffset || isThinned ? 0 : Math.min(end, log.highWatermark)',
   },
   {
     name: 'a log is cut to the end of the leader alone',

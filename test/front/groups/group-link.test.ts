@@ -80,13 +80,18 @@ test('each gets its own answer, and a coordinator that takes long holds up no ot
   expect(await slow).toEqual([])
 })
 
-test('who goes away is let go, and its call is made all the same', async () => {
+test('who goes away is let go; what it asked for is done only if it has left', async () => {
   const node = new Node()
   const gone = new AbortController()
-  const call = node.send('a', 0, 0, gone.signal)
+  const first = node.send('a', 0, 0, gone.signal)
+  await turn()
+  const second = node.send('b', 0, 0, gone.signal)
   gone.abort(new Error('gone'))
-  await expect(call).rejects.toThrow('gone')
-  expect(node.sent).toEqual([['a']])
+  await expect(first).rejects.toThrow('gone')
+  await expect(second).rejects.toThrow('gone')
+  void node.send('c', 1)
+  await turn()
+  expect(node.sent).toEqual([['a'], ['c']])
 })
 
 test('a call has no more than so many, and the rest goes at once in others', async () => {
