@@ -14,6 +14,8 @@ import type { FetchResult } from '../../src/wire/internal.ts'
 import { FakeMetadata, topicImage } from '../front/topics.ts'
 import type { ScriptedFetch } from '../internal/scripted-storage.ts'
 import { ScriptedStorage } from '../internal/scripted-storage.ts'
+import { ClusterHarness, TOPIC_ID } from '../replication/cluster-harness.ts'
+import { batchOf } from '../replication/replica-harness.ts'
 import { SimClock } from '../sim/sim-clock.ts'
 
 const NEVER = new AbortController().signal
@@ -95,6 +97,24 @@ test('a coordinator that cannot read its log begins anew', async () => {
   await expect(asked()).rejects.toMatchObject({ code: 'coordinator-loading' })
   const again = await fetched()
   expect(again.request.positions).toMatchObject([{ ...place(), offset: 0 }])
+})
+
+test('a batch gets into the log only behind what the coordinator knows, and under its epoch', async () => {
+  const cluster = new ClusterHarness({ replicas: [1, 2], config: { minInsyncReplicas: 2 } })
+  for (const nodeId of [1, 2]) await cluster.start(nodeId)
+  cluster.elect(1, { isr: [1] })
+  const { manager } = cluster.node(1)
+  const at = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1 }
+  const log = new StorageLog({ storage: manager, isFresh: () => true }, at)
+  const append = (offset: number) => cluster.clock.run(log.append(batchOf(['x']), offset))
+  expect(await append(0)).toMatchObject({ code: 'not-enough-replicas' })
+  cluster.change({ isr: [1, 2] })
+  // As when it was on its way behind the one that was refused.
+  expect(await append(1)).toMatchObject({ code: 'precondition-failed', members: { tail: 0 } })
+  expect(await append(0)).toMatchObject({ ok: true, baseOffset: 0 })
+  cluster.elect(1)
+  expect(await append(1)).toMatchObject({ code: 'partition-unavailable', committed: 'no' })
+  expect(cluster.log(1).endOffset).toBe(1)
 })
 
 function place() {

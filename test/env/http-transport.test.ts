@@ -1,3 +1,4 @@
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { HttpTransportOptions } from '../../src/env/http-transport.ts'
@@ -20,6 +21,31 @@ async function listen(handle: Handle): Promise<InternalServer> {
   return InternalServer.listen({ clock, logger: nullLogger, service }, options)
 }
 
+function closedAfterTest(transport: HttpTransport, server: { close(): unknown }): void {
+  onTestFinished(async () => {
+    await transport.close()
+    await server.close()
+  })
+}
+
+/** A transport to a server of nodes. */
+async function start(handle: Handle, options: HttpTransportOptions) {
+  const server = await listen(handle)
+  const transport = new HttpTransport(options)
+  closedAfterTest(transport, server)
+  return { transport, url: server.url }
+}
+
+/** A transport to what answers bytes with bytes. */
+async function startRaw(onSocket: (socket: Socket) => void) {
+  const server = createServer(onSocket)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const transport = new HttpTransport()
+  closedAfterTest(transport, server)
+  const { port } = server.address() as AddressInfo
+  return { transport, url: `http://127.0.0.1:${port}` }
+}
+
 describeTransport('http', async (handle) => {
   const server = await listen(handle)
   const transport = new HttpTransport({ connections: { fetch: 16 } })
@@ -36,16 +62,6 @@ describeTransport('http', async (handle) => {
 })
 
 describe('lanes', () => {
-  async function start(handle: Handle, options: HttpTransportOptions) {
-    const server = await listen(handle)
-    const transport = new HttpTransport(options)
-    onTestFinished(async () => {
-      await transport.close()
-      await server.close()
-    })
-    return { transport, url: server.url }
-  }
-
   const parkFetches: Handle = ({ path }) =>
     path === '/parked'
       ? new Promise(() => undefined)
@@ -78,37 +94,28 @@ describe('lanes', () => {
 })
 
 test('a connection that breaks before an answer leaves open whether the call arrived', async () => {
-  const server = createServer((socket) => socket.once('data', () => socket.destroy()))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const transport = new HttpTransport()
-  onTestFinished(async () => {
-    await transport.close()
-    server.close()
+  const { transport, url } = await startRaw((socket) => {
+    socket.once('data', () => socket.destroy())
   })
-  const { port } = server.address() as { port: number }
-  const call = transport.call(`http://127.0.0.1:${port}`, nothing, 'append', live)
+  const call = transport.call(url, nothing, 'append', live)
   await expect(call).rejects.toMatchObject({ sent: true })
 })
 
 test('a caller that goes before the call is sent leaves its connection to others', async () => {
   const seen: string[] = []
-  const server = await listen(async ({ path }) => {
+  const handle: Handle = async ({ path }) => {
     seen.push(path)
     return { status: 200, headers: {}, body: [] }
-  })
-  const transport = new HttpTransport({ connections: { append: 1 } })
-  onTestFinished(async () => {
-    await transport.close()
-    await server.close()
-  })
+  }
+  const { transport, url } = await start(handle, { connections: { append: 1 } })
   for (let i = 0; i < 3; i++) {
     const caller = new AbortController()
-    const call = transport.call(server.url, { ...nothing, path: '/gone' }, 'append', caller.signal)
+    const call = transport.call(url, { ...nothing, path: '/gone' }, 'append', caller.signal)
     if (i > 0) await Promise.resolve()
     caller.abort()
     await expect(call).rejects.toMatchObject({ sent: false })
   }
-  expect((await transport.call(server.url, nothing, 'append', live)).status).toBe(200)
+  expect((await transport.call(url, nothing, 'append', live)).status).toBe(200)
   expect(seen).toEqual(['/'])
 })
 
@@ -123,18 +130,10 @@ describe('connections', () => {
   /** Answers each request of the n-th connection with the n-th text. */
   async function serve(...texts: string[]) {
     let connections = 0
-    const server = createServer((socket) => {
+    const { transport, url } = await startRaw((socket) => {
       const text = texts[connections++] ?? ''
       socket.on('data', () => socket.write(text)).on('error', () => socket.destroy())
     })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const transport = new HttpTransport()
-    onTestFinished(async () => {
-      await transport.close()
-      server.close()
-    })
-    const { port } = server.address() as { port: number }
-    const url = `http://127.0.0.1:${port}`
     const status = async () => (await transport.call(url, nothing, 'append', live)).status
     return { transport, url, status, connections: () => connections }
   }

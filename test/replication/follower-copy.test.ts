@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { stampBatch } from '../../src/core/record-batch.ts'
+import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import type { ReplicaFetchPart } from '../../src/wire/replica-fetch.ts'
-import { ClusterHarness } from './cluster-harness.ts'
+import { ClusterHarness, TOPIC_ID } from './cluster-harness.ts'
 
 /** Node 2 copies node 1, which sends what the test makes of its answers. */
 async function copied(
@@ -86,4 +87,83 @@ test('a node that comes in again while it cuts a log has done so before it takes
   await cluster.appended(1, ['b'])
   await cluster.untilCopied([1, 2])
   expect(cluster.log(2).endOffset).toBe(2)
+})
+
+/** Node 2 has no room for what it is sent from now on; gives what waits. */
+function withoutRoom(cluster: ClusterHarness): (() => void)[] {
+  const waiting: (() => void)[] = []
+  vi.spyOn(cluster.node(2).manager.storage.gate, 'enter').mockImplementation((_bytes, done) => {
+    waiting.push(() => done('entered'))
+  })
+  return waiting
+}
+
+/** Node 2 comes back when all that it has was removed at the leader. */
+async function leftBehind(): Promise<ClusterHarness> {
+  const cluster = await copied((part) => part)
+  cluster.kill(2)
+  for (const value of ['b', 'c', 'd']) await cluster.appended(1, [value])
+  await cluster.clock.run(cluster.node(1).manager.deleteRecords(TOPIC_ID, 0, 3))
+  await cluster.start(2)
+  cluster.elect(1, { isr: [1] })
+  return cluster
+}
+
+function cutToNothing({ topicId, partition }: ReplicaFetchPart): ReplicaFetchPart {
+  const part = { topicId, partition, leaderEpoch: 1 }
+  return { ...part, kind: 'diverging', divergingEpoch: -1, endOffset: 0 }
+}
+
+const bounds = ({ startOffset, endOffset }: PartitionLog) => [startOffset, endOffset]
+
+test.each([
+  ['another node', 3],
+  ['the same node anew', 1],
+  ['the follower itself', 2],
+])('records that waited for room are not taken once %s leads', async (_, leader) => {
+  const cluster = await copied((part) => part)
+  const waiting = withoutRoom(cluster)
+  await cluster.appended(1, ['b'], { acks: 1 })
+  await cluster.until('they wait', () => waiting.length === 1)
+  cluster.elect(leader, { isr: [leader] })
+  waiting[0]?.()
+  await cluster.clock.runFor(100)
+  expect(bounds(cluster.log(2))).toEqual([0, 1])
+})
+
+test.each<[string, (part: ReplicaFetchPart) => ReplicaFetchPart]>([
+  ['records', (part) => part],
+  ['a cut', cutToNothing],
+])('%s that came as another epoch began changed nothing', async (_, sent) => {
+  const cluster = await copied((part) => {
+    if (cluster.state().leaderEpoch > 1) return part
+    cluster.elect(1)
+    return sent(part)
+  })
+  cluster.fetches.length = 0
+  await cluster.appended(1, ['b'], { acks: 1 })
+  await cluster.untilCopied([1, 2])
+  const asked = cluster.fetches.flatMap(({ positions }) => positions)
+  expect(asked.find(({ leaderEpoch }) => leaderEpoch === 2)?.fetchOffset).toBe(1)
+})
+
+test('a log does not begin anew for a leader that was replaced meanwhile', async () => {
+  const cluster = await leftBehind()
+  const waiting = withoutRoom(cluster)
+  await cluster.until('it is sent something', () => waiting.length === 1)
+  cluster.elect(-1)
+  waiting[0]?.()
+  await cluster.clock.runFor(100)
+  expect(bounds(cluster.log(2))).toEqual([0, 1])
+})
+
+test('a log that begins anew takes nothing from a leader that was replaced meanwhile', async () => {
+  const cluster = await leftBehind()
+  const { fileSystem, manager } = cluster.node(2)
+  fileSystem.latencyMs = 200
+  const restart = vi.spyOn(manager.storage.appender, 'restart')
+  await cluster.until('it begins anew', () => restart.mock.calls.length === 1)
+  cluster.elect(-1)
+  await cluster.clock.runFor(1_000)
+  expect(bounds(cluster.log(2))).toEqual([3, 3])
 })

@@ -16,6 +16,20 @@ interface KnownTopic extends TopicRecord {
   readonly name: TopicName
 }
 
+interface KnownPartition {
+  record: PartitionRecord | undefined
+  oracle: PartitionOracle | undefined
+  failovers: number
+}
+
+/** A replica, as it is at this moment. */
+interface Sight {
+  readonly node: SimNode
+  readonly view: ReplicaView
+  readonly oracle: PartitionOracle
+  readonly record: PartitionRecord | undefined
+}
+
 const NOTHING: LastSeen = { endOffset: 0, durableEnd: 0, epochs: [] }
 
 export class Invariants {
@@ -28,10 +42,8 @@ export class Invariants {
   clocksApartMs = 0
   readonly #world: SimWorld
   readonly #nodes: readonly SimNode[]
-  readonly #oracles = new Map<string, PartitionOracle>()
-  readonly #records = new Map<string, PartitionRecord>()
   readonly #topics = new Map<TopicId, KnownTopic>()
-  readonly #failovers = new Map<string, number>()
+  readonly #partitions = new Map<TopicId, KnownPartition[]>()
 
   constructor(world: SimWorld, nodes: readonly SimNode[]) {
     this.#world = world
@@ -53,11 +65,11 @@ export class Invariants {
 
   /** How often another node, or the same anew, was made leader. */
   failovers(topicId: TopicId, partition: number): number {
-    return this.#failovers.get(`${topicId}/${partition}`) ?? 0
+    return this.#known(topicId, partition).failovers
   }
 
   record(topicId: TopicId, partition: number): PartitionRecord | undefined {
-    return this.#records.get(`${topicId}/${partition}`)
+    return this.#known(topicId, partition).record
   }
 
   /** Of all partitions of topics. */
@@ -77,14 +89,12 @@ export class Invariants {
   }
 
   oracle(topicId: TopicId, partition: number): PartitionOracle {
-    const key = `${topicId}/${partition}`
-    let oracle = this.#oracles.get(key)
-    if (oracle === undefined) {
+    const known = this.#known(topicId, partition)
+    if (known.oracle === undefined) {
       const name = `${this.#topics.get(topicId)?.name ?? topicId}/${partition}`
-      oracle = new PartitionOracle(name, (text) => this.violation(text))
-      this.#oracles.set(key, oracle)
+      known.oracle = new PartitionOracle(name, (text) => this.violation(text))
     }
-    return oracle
+    return known.oracle
   }
 
   /** A record was acknowledged as durable on all in-sync replicas. */
@@ -128,29 +138,38 @@ export class Invariants {
   look(): void {
     // A clock that is ahead removes records early.
     const nowMs = this.#world.clock.nowMs() + this.clocksApartMs
+    const seen: Sight[] = []
     for (const node of this.#nodes) {
       const life = `${node.name}#${node.lives}`
       for (const view of node.replicas()) {
         const { topicId, partition, endOffset, durableEnd, epochs } = view
         const oracle = this.oracle(topicId, partition)
+        const record = this.record(topicId, partition)
         if (view.leads) oracle.ledBy.add(node.id)
         if (oracle.ledBy.has(node.id)) oracle.ledStart = Math.max(oracle.ledStart, view.startOffset)
         oracle.lastSeen.set(node.id, { endOffset, durableEnd, epochs })
-        const isInSync = this.record(topicId, partition)?.isr.includes(node.id) === true
-        oracle.look(life, view, isInSync, nowMs)
+        oracle.look(life, view, record?.isr.includes(node.id) === true, nowMs)
+        seen.push({ node, view, oracle, record })
       }
     }
-    for (const node of this.#nodes) {
-      for (const view of node.replicas()) {
-        this.#checkStart(node, view)
-        this.#checkHolds(node, view)
-      }
+    for (const sight of seen) {
+      this.#checkStart(sight)
+      this.#checkHolds(sight)
     }
   }
 
+  #known(topicId: TopicId, partition: number): KnownPartition {
+    let partitions = this.#partitions.get(topicId)
+    if (partitions === undefined) {
+      partitions = []
+      this.#partitions.set(topicId, partitions)
+    }
+    partitions[partition] ??= { record: undefined, oracle: undefined, failovers: 0 }
+    return partitions[partition]
+  }
+
   /** Nobody removes what no leader has removed; what one removed just before it ceased to lead is seen in its log only. */
-  #checkStart(node: SimNode, view: ReplicaView): void {
-    const { name, mayStartAt, ledStart } = this.oracle(view.topicId, view.partition)
+  #checkStart({ node, view, oracle: { name, mayStartAt, ledStart } }: Sight): void {
     const latest = Math.max(mayStartAt, ledStart)
     if (view.damaged || view.startOffset <= latest) return
     const what = `the log of ${node.name} starts at ${view.startOffset}`
@@ -158,11 +177,9 @@ export class Invariants {
   }
 
   /** Everything that may lead holds all that is committed, and nothing that was deleted. */
-  #checkHolds(node: SimNode, view: ReplicaView): void {
-    const record = this.record(view.topicId, view.partition)
+  #checkHolds({ node, view, oracle: { committedEnd, deletedTo, name }, record }: Sight): void {
     if (record === undefined || view.damaged) return
     if (!record.isr.includes(node.id) && !record.elr.includes(node.id)) return
-    const { committedEnd, deletedTo, name } = this.oracle(view.topicId, view.partition)
     if (view.startOffset < deletedTo) {
       this.violation(`${name}: ${node.name} may lead, but has what was deleted up to ${deletedTo}`)
     }
@@ -187,14 +204,12 @@ export class Invariants {
           }
         }
       } else if (parsed?.kind === 'partition' && entry !== undefined) {
-        const id = `${parsed.topicId}/${parsed.partition}`
+        const { topicId, partition } = parsed
         const after = decodePartition(entry.value)
         const old = before.get(key)
-        this.#records.set(id, after)
-        if (old === undefined) this.#checkRacks(id, after)
-        else {
-          this.#changed(parsed.topicId, parsed.partition, decodePartition(old.value), after, author)
-        }
+        this.#known(topicId, partition).record = after
+        if (old === undefined) this.#checkRacks(`${topicId}/${partition}`, after)
+        else this.#changed(topicId, partition, decodePartition(old.value), after, author)
       }
     }
     this.look()
@@ -234,9 +249,8 @@ export class Invariants {
     after: PartitionRecord,
     author: string,
   ): void {
-    const id = `${topicId}/${partition}`
     if (after.leaderEpoch !== before.leaderEpoch || after.leader !== before.leader) {
-      this.#failovers.set(id, (this.#failovers.get(id) ?? 0) + 1)
+      this.#known(topicId, partition).failovers++
     }
     const minInsyncReplicas = this.#topics.get(topicId)?.config.minInsyncReplicas ?? 1
     if (after.unclean?.leaderEpoch !== before.unclean?.leaderEpoch) {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { MUTATIONS } from './mutation-table.ts'
@@ -11,6 +11,7 @@ test.each(MUTATIONS)('there is a line for: $name', (mutation) => {
     const parts = readFileSync(join(ROOT, file), 'utf8').split(find)
     expect(parts, `${find} in ${file}`).toHaveLength(2)
   }
-  const { scenario } = mutation
+  const { scenario, test: tests } = mutation
   expect(scenario === undefined || SCENARIOS.has(scenario), scenario).toBe(true)
+  expect(tests === undefined || existsSync(join(ROOT, tests)), tests).toBe(true)
 })

@@ -10,8 +10,10 @@ export interface Mutation extends Patch {
   readonly name: string
   /** What else has to go, where one line stands in for the other. */
   readonly also?: Patch | readonly Patch[]
-  /** A scenario that must notice it; without one the seeds must. */
+  /** A scenario that must notice it. */
   readonly scenario?: string
+  /** Tests that must notice it, where seeds hardly ever come to it. Without either the seeds must. */
+  readonly test?: string
 }
 
 const IN_SYNC = 'src/core/in-sync-replicas.ts'
@@ -28,6 +30,8 @@ const RUNTIME = 'src/coordinator/coordinator-runtime.ts'
 const STORAGE_LOG = 'src/coordinator/storage-log.ts'
 const GROUP_OFFSETS = 'src/coordinator/group-offsets.ts'
 const MEMBER_ASSIGNMENT = 'src/core/member-assignment.ts'
+
+const FOLLOWER_COPY = 'test/replication/follower-copy.test.ts'
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -135,27 +139,25 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: '',
   },
   {
-    name: 'a follower takes records whatever epoch it asked in',
+    name: 'a follower heeds what it asked for in another epoch',
     file: COPY,
     find: "if (told === undefined || following?.leaderEpoch !== told.leaderEpoch) return 'applied'",
     replace: "if (told === undefined) return 'applied'",
-    also: [
-      {
-        file: COPY,
-        find: "Applied | Promise<Applied> {\n    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n",
-        replace: 'Applied | Promise<Applied> {\n',
-      },
-      {
-        file: COPY,
-        find: "if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n    this.#notePurged(part)",
-        replace: 'this.#notePurged(part)',
-      },
-      {
-        file: 'src/replication/replica-fetcher.ts',
-        find: 'this.#changed.add(copy)\n    this.#interrupt.abort()\n',
-        replace: 'this.#changed.add(copy)\n',
-      },
-    ],
+    test: FOLLOWER_COPY,
+  },
+  {
+    name: 'a follower begins its log anew for a leader that was replaced',
+    file: COPY,
+    find: "Applied | Promise<Applied> {\n    if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n",
+    replace: 'Applied | Promise<Applied> {\n',
+    test: FOLLOWER_COPY,
+  },
+  {
+    name: 'a follower takes records of a leader that was replaced',
+    file: COPY,
+    find: "if (this.replica.following?.leaderEpoch !== leaderEpoch) return 'applied'\n    this.#notePurged(part)",
+    replace: 'this.#notePurged(part)',
+    test: FOLLOWER_COPY,
   },
   {
     name: 'a follower takes records that do not continue its log',
@@ -219,6 +221,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: WRITES,
     find: 'const compare: Compare[] = [...authority]',
     replace: 'const compare: Compare[] = authority.slice(0, 0)',
+    test: 'test/metadata/partition-writes.test.ts',
   },
   {
     name: 'the controller compares no revision of the partition',
@@ -250,6 +253,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: TENURE,
     find: 'appender.beginEpoch(log, this.#appendEpoch)',
     replace: '',
+    test: 'test/replication/replica-lifecycle.test.ts',
   },
   {
     name: 'a deletion is promised when the leader has done it',
@@ -369,11 +373,18 @@ export const MUTATIONS: readonly Mutation[] = [
     scenario: 'coordinator-begins-with-what-may-not-be-committed',
   },
   {
-    name: 'a coordinator writes behind whatever others wrote',
+    name: 'a coordinator writes behind whatever was written',
     file: STORAGE_LOG,
-    find: 'const request = { ...this.#at, acks: -1, expectedOffset, batch } as const',
-    replace:
-      'const { topicId, partition } = this.#at\n    const request = { topicId, partition, acks: -1, batch } as const\n    if (expectedOffset < 0) throw new Error()',
+    find: 'acks: -1, expectedOffset, batch',
+    replace: 'acks: -1, batch',
+    test: 'test/coordinator/storage-log.test.ts',
+  },
+  {
+    name: 'a coordinator writes under whatever epoch',
+    file: STORAGE_LOG,
+    find: 'const request = { ...this.#at, acks',
+    replace: 'const request = { ...this.#at, leaderEpoch: undefined, acks',
+    test: 'test/coordinator/storage-log.test.ts',
   },
   {
     name: 'a coordinator that may have been replaced answers',
@@ -450,6 +461,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/storage/compaction-plan.ts',
     find: 'const limit = Math.min(log.highWatermark, closedEnd)',
     replace: 'const limit = closedEnd',
+    scenario: 'leader-has-records-of-keys-that-are-never-committed',
   },
   {
     name: 'who missed the deletion of a key goes on',

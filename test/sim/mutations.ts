@@ -27,7 +27,7 @@ interface Noticed {
 
 function makeCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), 'curlew-mutant-'))
-  for (const part of ['src', 'test', 'package.json']) {
+  for (const part of ['src', 'test', 'package.json', 'vitest.config.ts', 'tsconfig.json']) {
     cpSync(join(ROOT, part), join(copy, part), { recursive: true })
   }
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
@@ -42,42 +42,60 @@ function mutate(copy: string, name: string, { file, find, replace }: Patch): voi
   writeFileSync(path, parts.join(replace))
 }
 
-async function simulate(copy: string, args: readonly string[]): Promise<string | undefined> {
-  const main = join(copy, 'test', 'sim', 'main.ts')
-  const child = spawn(process.execPath, [main, '--first', ...args], {
+/** Gives the exit code, and all that was printed. */
+async function run(copy: string, args: readonly string[]): Promise<[number | null, string[]]> {
+  const child = spawn(process.execPath, args, {
     cwd: copy,
     timeout: TIMEOUT_MS,
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1' },
   })
   let output = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk
-  })
-  child.stderr.on('data', (chunk: Buffer) => {
-    output += chunk
-  })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk
+    })
+  }
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  return [code, output.split('\n')]
+}
+
+async function simulate(copy: string, args: readonly string[]): Promise<string | undefined> {
+  const main = join(copy, 'test', 'sim', 'main.ts')
+  const [code, lines] = await run(copy, [main, '--first', ...args])
   if (code === 0) return undefined
-  const lines = output.split('\n')
   const failed = lines.findIndex((line) => /^seed \d+ FAILED/.test(line))
   if (failed !== -1) return `${lines[failed]?.slice(0, -8)}: ${lines[failed + 1]?.trim()}`
   const scenario = lines.findLast((line) => line.endsWith('FAILED'))
   const violation = lines.find((line) => line.startsWith('  '))?.trim()
-  return `${scenario?.slice(0, -7) ?? `exit ${code}`}: ${violation ?? output.slice(-200)}`
+  return `${scenario?.slice(0, -7) ?? `exit ${code}`}: ${violation ?? lines.slice(-5).join(' ')}`
+}
+
+async function runTests(copy: string, file: string): Promise<string | undefined> {
+  const vitest = join(copy, 'node_modules', 'vitest', 'vitest.mjs')
+  const [code, lines] = await run(copy, [vitest, 'run', '--project', 'unit', file])
+  if (code === 0) return undefined
+  const failed = lines.find((line) => line.includes('FAIL'))
+  return `${file}: ${failed?.split(' > ').slice(1).join(' > ') ?? `exit ${code}`}`
+}
+
+async function notice(
+  copy: string,
+  { scenario, test }: Mutation,
+  seeds: string,
+): Promise<string | undefined> {
+  if (test !== undefined) return await runTests(copy, test)
+  if (scenario !== undefined) return await simulate(copy, ['--scenario', scenario])
+  const bySeed = await simulate(copy, ['--seeds', seeds])
+  return bySeed ?? (await simulate(copy, ['--scenario', 'all']))
 }
 
 async function attempt(mutation: Mutation, seeds: string): Promise<Noticed> {
   const copy = makeCopy()
   try {
-    const { name, also, scenario } = mutation
-    mutate(copy, name, mutation)
-    for (const patch of [also ?? []].flat()) mutate(copy, name, patch)
-    const by =
-      scenario === undefined
-        ? ((await simulate(copy, ['--seeds', seeds])) ??
-          (await simulate(copy, ['--scenario', 'all'])))
-        : await simulate(copy, ['--scenario', scenario])
-    return { mutation, by }
+    const { name, also } = mutation
+    for (const patch of [mutation, also ?? []].flat()) mutate(copy, name, patch)
+    return { mutation, by: await notice(copy, mutation, seeds) }
   } finally {
     rmSync(copy, { recursive: true })
   }

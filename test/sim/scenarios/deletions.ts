@@ -2,6 +2,13 @@
 import type { SimNode } from '../sim-node.ts'
 import type { Scenario } from './scenario.ts'
 
+const COMPACTED = {
+  cleanup: 'compact',
+  minCleanableDirtyRatio: 0,
+  deleteRetentionMs: 1_000,
+  segmentMs: 1_000,
+} as const
+
 /** The log of the leader starts amid a batch, behind all that a follower has. */
 const startAmidBatch: Scenario = {
   name: 'log-starts-amid-a-batch',
@@ -46,12 +53,7 @@ const deletedForGood: Scenario = {
 /** A replica is away while keys are deleted, for longer than that is remembered: it must not bring them back. */
 const missedDeletion: Scenario = {
   name: 'replica-misses-the-deletion-of-keys',
-  topic: {
-    cleanup: 'compact',
-    minCleanableDirtyRatio: 0,
-    deleteRetentionMs: 1_000,
-    segmentMs: 1_000,
-  },
+  topic: COMPACTED,
   async play(stage) {
     for (let i = 0; i < 20; i++) await stage.written()
     await stage.until('all are in sync', () => stage.isAtRest())
@@ -73,4 +75,32 @@ const missedDeletion: Scenario = {
   },
 }
 
-export const DELETIONS: readonly Scenario[] = [startAmidBatch, deletedForGood, missedDeletion]
+/** A leader that nobody copies has later records of some keys, which are never committed. */
+const uncommittedReplacements: Scenario = {
+  name: 'leader-has-records-of-keys-that-are-never-committed',
+  topic: COMPACTED,
+  async play(stage) {
+    for (let i = 0; i < 20; i++) await stage.written()
+    await stage.until('all are in sync', () => stage.isAtRest())
+    const a = stage.leader
+    for (const { name } of stage.followers) stage.network.block(name, a.name)
+    const committed = stage.view(a)?.highWatermark
+    for (let i = 0; i < 4; i++) {
+      stage.check((await stage.produce(1)) === 'written', 'the leader alone takes it')
+      await stage.sleep(1_500)
+    }
+    await stage.sleep(20_000)
+    stage.check(stage.view(a)?.highWatermark === committed, 'nothing more is committed')
+    stage.down(a)
+    stage.network.heal()
+    await stage.otherLeader(a)
+    await stage.upAndRunning(a)
+  },
+}
+
+export const DELETIONS: readonly Scenario[] = [
+  startAmidBatch,
+  deletedForGood,
+  missedDeletion,
+  uncommittedReplacements,
+]

@@ -2,16 +2,32 @@
 import type { Cursor } from '../../../src/wire/cursor.ts'
 import type { SimNode } from '../sim-node.ts'
 import { Hand } from './hand.ts'
-import type { Scenario } from './scenario.ts'
+import type { Scenario, Stage } from './scenario.ts'
+
+/** The only member of a group that reads so many records. */
+async function joined(stage: Stage, records = 6): Promise<Hand> {
+  for (let i = 0; i < records; i++) await stage.written()
+  const hand = new Hand(stage)
+  await hand.join()
+  return hand
+}
+
+/** Where it has read to when it commits for the first time. */
+async function firstCommit(stage: Stage, hand: Hand, front = 0): Promise<Cursor> {
+  const early = await hand.read(front, 2)
+  stage.check(await hand.commit(front, early), 'the first commit is done')
+  return early
+}
+
+const othersThan = (stage: Stage, one: SimNode): SimNode[] =>
+  stage.cluster.nodes.filter((node) => node !== one)
 
 /** A commit whose caller has given up arrives behind one that was answered since. */
 const lateCommit: Scenario = {
   name: 'commit-comes-behind-a-later-one',
   fronts: 2,
   async play(stage) {
-    for (let i = 0; i < 6; i++) await stage.written()
-    const hand = new Hand(stage)
-    await hand.join()
+    const hand = await joined(stage)
     const early = await hand.read(0, 2)
     const { name } = hand.coordinator as SimNode
     stage.network.block('f1', name)
@@ -35,13 +51,10 @@ const lateCommit: Scenario = {
 const uncertainCommit: Scenario = {
   name: 'coordinator-begins-with-what-may-not-be-committed',
   async play(stage) {
-    for (let i = 0; i < 6; i++) await stage.written()
-    const hand = new Hand(stage)
-    await hand.join()
-    const early = await hand.read(0, 2)
-    stage.check(await hand.commit(0, early), 'the first commit is done')
+    const hand = await joined(stage)
+    const early = await firstCommit(stage, hand)
     const a = hand.coordinator as SimNode
-    const others = stage.cluster.nodes.filter((node) => node !== a)
+    const others = othersThan(stage, a)
     const knows = (node: SimNode) => hand.view(node)?.highWatermark === hand.view(a)?.endOffset
     await stage.until('all know of it', () => others.every(knows))
     const before = hand.view(a)?.endOffset ?? 0
@@ -75,13 +88,10 @@ const replacedCoordinator: Scenario = {
   name: 'coordinator-that-was-replaced-is-asked',
   fronts: 2,
   async play(stage) {
-    for (let i = 0; i < 6; i++) await stage.written()
-    const hand = new Hand(stage)
-    await hand.join()
-    const early = await hand.read(1, 2)
-    stage.check(await hand.commit(1, early), 'the first commit is done')
+    const hand = await joined(stage)
+    const early = await firstCommit(stage, hand, 1)
     const a = hand.coordinator as SimNode
-    const others = stage.cluster.nodes.filter((node) => node !== a).map(({ name }) => name)
+    const others = othersThan(stage, a).map(({ name }) => name)
     stage.network.partition([a.name, 'f1'], [...others, 'f2'])
     if (a.store !== undefined) a.store.faults.away = true
     await hand.otherCoordinator(a)
@@ -103,9 +113,7 @@ const twicePolled: Scenario = {
   name: 'two-polls-commit-before-they-deliver',
   fronts: 2,
   async play(stage) {
-    for (let i = 0; i < 20; i++) await stage.written()
-    const hand = new Hand(stage)
-    await hand.join()
+    const hand = await joined(stage, 20)
     await hand.read(0, 1)
     let cursor: Cursor | undefined
     let delivered = 0
@@ -125,11 +133,8 @@ const twicePolled: Scenario = {
 const pendingCommit: Scenario = {
   name: 'coordinator-is-asked-for-what-is-not-committed',
   async play(stage) {
-    for (let i = 0; i < 6; i++) await stage.written()
-    const hand = new Hand(stage)
-    await hand.join()
-    const early = await hand.read(0, 2)
-    stage.check(await hand.commit(0, early), 'the first commit is done')
+    const hand = await joined(stage)
+    const early = await firstCommit(stage, hand)
     const later = await hand.read(0, 2, early)
     const a = hand.coordinator as SimNode
     for (const node of stage.cluster.nodes) stage.network.block(a.name, node.name)
