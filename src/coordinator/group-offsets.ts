@@ -1,6 +1,7 @@
 /** Offsets are committed by those who own their partition, and set by others only while nobody reads. */
 import { DEFAULT_GROUP_SETTINGS } from '../core/group-settings.ts'
 import { LIMITS } from '../core/limits.ts'
+import { isBehind } from '../core/log-position.ts'
 import { given, mayCommit } from '../core/member-assignment.ts'
 import type { CommitOffsets, CommitOutcome, OffsetToCommit, StartAt } from '../wire/groups.ts'
 import type { PartitionPlace, Refusal } from '../wire/internal.ts'
@@ -114,7 +115,7 @@ function write(
     const { topicId, partition } = offset
     const refusal = refusalOf(offset) ?? movedRefusal(group, offset)
     if (refusal !== undefined) return { topicId, partition, ...refusal }
-    if (onlyForward !== true || !isBehind(group, offset)) {
+    if (onlyForward !== true || !isTakenBack(group, offset)) {
       records.push(offsetRecord(groupId, offset, nowMs))
     }
     return { topicId, partition, ok: true }
@@ -166,18 +167,9 @@ function movedRefusal(
   return refuse('offset-moved', `${committed ?? 'nothing'} is committed, not ${expectedOffset}`)
 }
 
-/** By leader epoch where both are known, as of two histories the later one holds; else by offset. */
-function isBehind(
-  group: Group | undefined,
-  { topicId, partition, ...next }: OffsetToCommit,
-): boolean {
-  const committed = group?.offsets.get(topicId, partition)
-  if (committed === undefined) return false
-  const isKnown = committed.leaderEpoch !== -1 && next.leaderEpoch !== -1
-  if (isKnown && next.leaderEpoch !== committed.leaderEpoch) {
-    return next.leaderEpoch < committed.leaderEpoch
-  }
-  return next.offset < committed.offset
+function isTakenBack(group: Group | undefined, next: OffsetToCommit): boolean {
+  const committed = group?.offsets.get(next.topicId, next.partition)
+  return committed !== undefined && isBehind(next, committed)
 }
 
 function notEmpty({ id, members }: Group): Refusal {

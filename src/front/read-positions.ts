@@ -1,4 +1,5 @@
 /** Where a read stands in each of its partitions; made into a cursor, and moved by what was read. */
+import type { LogPosition } from '../core/log-position.ts'
 import { assert } from '../lib/assert.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import type { CursorPosition, CursorTopic } from '../wire/cursor.ts'
@@ -69,11 +70,11 @@ export class ReadPositions {
     if (lastEpoch !== -1) this.#epochs[index] = lastEpoch
   }
 
-  /** Starts a partition anew, as a reader that has read nothing of it. */
-  restart(partition: number, offset: number): void {
+  /** Starts a partition anew, as a reader that has read nothing of it; `leaderEpoch` is that of who named the place. */
+  restart(partition: number, { offset, leaderEpoch }: LogPosition): void {
     const index = this.#indexOf(partition)
     this.#offsets[index] = offset
-    this.#epochs[index] = -1
+    this.#epochs[index] = leaderEpoch
   }
 
   /** The same places, whatever the epochs. */
@@ -86,6 +87,10 @@ export class ReadPositions {
     return this.partitions.filter(
       (_, i) => (this.#offsets[i] as number) < (other.#offsets[i] as number),
     )
+  }
+
+  placeOf(partition: number): LogPosition {
+    return { offset: this.offsetOf(partition), leaderEpoch: this.epochOf(partition) }
   }
 
   cursorPositions(): CursorPosition[] {
@@ -105,10 +110,10 @@ export class ReadPositions {
     return encodeCursor({ topics: [this.cursorTopic()] })
   }
 
-  /** The cursor that differs in one partition, where it reads anew from `offset`. */
-  cursorAt(partition: number, offset: number): string {
+  /** The cursor that differs in one partition, where it reads anew. */
+  cursorAt(partition: number, place: LogPosition): string {
     const copy = this.copy()
-    copy.restart(partition, offset)
+    copy.restart(partition, place)
     return copy.cursor()
   }
 

@@ -15,12 +15,13 @@ export function refusalError(
   positions?: Pick<ReadPositions, 'cursorAt'>,
 ): ServiceError {
   const { code, detail, committed } = refusal
-  const members: Record<string, string | number> = { ...refusal.members }
+  const { leaderEpoch = -1, ...rest } = refusal.members ?? {}
+  const members: Record<string, string | number> = rest
   const read = positions ?? new ReadPositions(topic, [partition], [0], [-1])
   for (const name of OFFSET_MEMBERS) {
     const offset = members[name]
     if (typeof offset !== 'number') continue
-    members[name] = read.cursorAt(partition, offset)
+    members[name] = read.cursorAt(partition, { offset, leaderEpoch: Number(leaderEpoch) })
     members['partition'] = partition
     members['offset'] = offset
   }

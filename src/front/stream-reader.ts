@@ -225,14 +225,13 @@ export class StreamReader {
       return false
     }
     const error = refusalError(refusal, topic, partition, this.positions)
-    const earliest = members?.['earliest']
-    const tail = members?.['tail']
+    const { earliest, tail, leaderEpoch = -1 } = members ?? {}
     if (code === 'cursor-expired' && typeof earliest === 'number') {
       const data = { topic: topic.name, partition, offset: this.positions.offsetOf(partition) }
       this.#move(partition, earliest, -1)
       this.#outlet.event('gap', { ...data, earliest }, this.#renderer.cursor)
     } else if (code === 'offset-out-of-range' && typeof tail === 'number') {
-      this.#move(partition, tail, -1)
+      this.#move(partition, tail, Number(leaderEpoch))
       this.#outlet.error(error, this.#renderer.cursor)
     } else if (this.#held.hold(partition, false)) {
       this.#outlet.error(error, undefined)
@@ -243,8 +242,7 @@ export class StreamReader {
   /** Jumps, which the cursors of the frames that follow must show. */
   #move(partition: number, offset: number, lastEpoch: number): void {
     const { positions } = this
-    positions.restart(partition, offset)
-    positions.set(partition, offset, lastEpoch)
+    positions.restart(partition, { offset, leaderEpoch: lastEpoch })
     this.#renderer = this.#deps.rendererAt(positions)
   }
 }

@@ -185,14 +185,17 @@ function leaderFault(replica: Replica, position: FetchPosition): Refusal | undef
     return refuse('cursor-expired', `the log starts at ${earliest}`, { earliest })
   }
   const { highWatermark, endOffset, epochs } = log
+  // A leader names places before it has written anything.
+  const leaderEpoch = replica.following === undefined ? replica.leaderEpoch : -1
+  const latest = Math.max(epochs.latest, leaderEpoch)
   // Nobody but a later leader can have written what was read: this one was replaced unawares.
-  if (lastEpoch > epochs.latest && replica.isOneOfSeveral) {
+  if (lastEpoch > latest && replica.isOneOfSeveral) {
     return refuse('partition-unavailable', `records of leader epoch ${lastEpoch} are elsewhere`)
   }
   const end = lastEpoch === -1 ? endOffset : epochs.endOffsetOf(lastEpoch, endOffset)
-  if (offset <= end && lastEpoch <= epochs.latest) return undefined
+  if (offset <= end && lastEpoch <= latest) return undefined
   const tail = Math.min(end, highWatermark)
-  return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail })
+  return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail, leaderEpoch })
 }
 
 function givenUp({ detail }: Refusal): Refusal {

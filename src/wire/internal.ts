@@ -77,7 +77,7 @@ export interface Fetched {
 
 /**
  * `cursor-expired` has member `earliest` (offset), `offset-out-of-range` has `tail` (offset; also
- * when lastEpoch shows that the log was cut below `offset`).
+ * when lastEpoch shows that the log was cut below `offset`) and the `leaderEpoch` of who says so.
  */
 export type FetchResult = Fetched | (Refusal & Pick<Fetched, 'topicId' | 'partition'>)
 

@@ -85,7 +85,6 @@ test('a reader that followed records which are gone is told where the histories 
   const manager = await harness.open()
   for (const value of ['a', 'b', 'c']) await append(manager, topicId, [value])
   harness.metadata.put('t', {}, 1, 2)
-  for (const value of ['d', 'e']) await append(manager, topicId, [value])
   const at = (offset: number, lastEpoch: number) =>
     manager.fetch(
       {
@@ -96,8 +95,14 @@ test('a reader that followed records which are gone is told where the histories 
       },
       NEVER,
     )
+  const tail = { code: 'offset-out-of-range', members: { tail: 3, leaderEpoch: 2 } }
+  expect(await at(4, 0)).toMatchObject([tail])
+  // Where it is told to go on it may, though nothing is written there yet.
+  expect(await at(3, 2)).toMatchObject([])
+  for (const value of ['d', 'e']) await append(manager, topicId, [value])
+  expect(await at(3, 2)).toMatchObject([{ ok: true, nextOffset: 4 }])
   expect(await at(3, 0)).toMatchObject([{ ok: true, nextOffset: 4 }])
-  expect(await at(4, 0)).toMatchObject([{ code: 'offset-out-of-range', members: { tail: 3 } }])
+  expect(await at(4, 0)).toMatchObject([tail])
   expect(await at(4, 3)).toMatchObject([{ code: 'offset-out-of-range' }])
 })
 

@@ -30,6 +30,8 @@ export interface Bounds {
   readonly shownEnd: number
   /** Whether records may be gone that have a later one. */
   readonly isCompacted: boolean
+  /** Whether an operator gave records up that the group may have read. */
+  readonly isReset: boolean
 }
 
 /** What was certain at some moment, by partition. */
@@ -38,6 +40,14 @@ export interface Mark {
   readonly committed: ReadonlyMap<string, number>
   /** The epoch at which somebody came to own it last. */
   readonly ownedSince: ReadonlyMap<string, number>
+}
+
+/** What the world says of all that a group has to do with. */
+export interface GroupWorld {
+  boundsOf(place: GroupPlace): Bounds
+  /** Whether an operator gave up what the group itself has noted: who is in it, and what it committed. */
+  isForgotten(): boolean
+  violation(text: string): void
 }
 
 export interface Delivery {
@@ -52,27 +62,23 @@ export const keyOf = (place: { readonly topicId: string; readonly partition: num
 
 export class GroupOracle {
   readonly when: CommitWhen
-  readonly #boundsOf: (place: GroupPlace) => Bounds
-  readonly #violation: (text: string) => void
+  readonly #world: GroupWorld
   readonly #holders = new Set<Holder>()
   /** Commits that were acknowledged. */
   readonly #committed = new Map<string, number>()
   /** All that somebody tried to commit. */
   readonly #attempted = new Map<string, Set<number>>()
-  /** Offsets that were given to a member. */
-  readonly #delivered = new Map<string, Set<number>>()
+  /** Records that were given to a member. */
+  readonly #delivered = new Map<string, Set<string>>()
+  /** Up to where the one was that was given any last. */
+  readonly #readTo = new Map<string, number>()
   readonly #places = new Map<string, GroupPlace>()
   /** The last epoch at which a member came to own a partition; they grow over the group. */
   readonly #ownedSince = new Map<string, number>()
 
-  constructor(
-    when: CommitWhen,
-    boundsOf: (place: GroupPlace) => Bounds,
-    violation: (text: string) => void,
-  ) {
+  constructor(when: CommitWhen, world: GroupWorld) {
     this.when = when
-    this.#boundsOf = boundsOf
-    this.#violation = violation
+    this.#world = world
   }
 
   joined(holder: Holder): void {
@@ -90,6 +96,18 @@ export class GroupOracle {
 
   committedTo(key: string): number {
     return this.#committed.get(key) ?? 0
+  }
+
+  /** Forgets how far the group has read, so that it has to be seen again. */
+  looksAgain(): void {
+    this.#readTo.clear()
+  }
+
+  /** Up to where it has read, or committed where nothing of that was given up. */
+  doneTo(place: GroupPlace): number {
+    const key = keyOf(place)
+    const isCertain = !this.#world.isForgotten() && !this.#world.boundsOf(place).isReset
+    return isCertain ? this.committedTo(key) : (this.#readTo.get(key) ?? 0)
   }
 
   attempts(key: string, offset: number): void {
@@ -132,14 +150,14 @@ export class GroupOracle {
   told(holder: Holder, place: GroupPlace, committed: number, mark: Mark): void {
     const key = keyOf(place)
     const known = mark.committed.get(key) ?? 0
-    if (committed < known) {
+    const { mayStartAt, shownEnd, isReset } = this.#world.boundsOf(place)
+    if (committed < known && !isReset) {
       const what = `${committed} is committed of ${nameOf(place)}, ${known} was acknowledged`
       this.#violation(`${holder.memberId} is told that ${what}`)
     }
-    const { mayStartAt, shownEnd } = this.#boundsOf(place)
     // Where the group begins, and what is committed before it is delivered, the front commits by itself.
     const isFree = committed <= mayStartAt || (this.when === 'before' && committed <= shownEnd)
-    if (!isFree && this.#attempted.get(key)?.has(committed) !== true) {
+    if (!isFree && !isReset && this.#attempted.get(key)?.has(committed) !== true) {
       const what = `${committed} is committed of ${nameOf(place)}, which nobody asked for`
       this.#violation(`${holder.memberId} is told that ${what}`)
     }
@@ -157,19 +175,20 @@ export class GroupOracle {
 
   delivered(holder: Holder, place: GroupPlace, { from, to, records }: Delivery): void {
     const key = keyOf(place)
-    const { isCompacted } = this.#boundsOf(place)
+    const { isCompacted, isReset } = this.#world.boundsOf(place)
     this.#places.set(key, place)
+    this.#readTo.set(key, to)
     const delivered = this.#delivered.get(key) ?? new Set()
     this.#delivered.set(key, delivered)
     let next = from
-    for (const { offset } of records) {
+    for (const { offset, value } of records) {
       if (isCompacted ? offset < next : offset !== next) {
         this.#violation(`${holder.memberId} was given ${offset} of ${nameOf(place)} at ${next}`)
       }
-      if (this.when === 'before' && delivered.has(offset)) {
+      if (this.when === 'before' && !isReset && delivered.has(printOf(offset, value))) {
         this.#violation(`${holder.memberId} was given ${offset} of ${nameOf(place)} again`)
       }
-      delivered.add(offset)
+      delivered.add(printOf(offset, value))
       next = offset + 1
     }
     if (isCompacted ? to < next : to !== next) {
@@ -184,11 +203,13 @@ export class GroupOracle {
     for (const [key, delivered] of this.#delivered) {
       const { topic, topicId, partition } = this.#places.get(key) as GroupPlace
       const there = (final.get(topic) ?? []).filter((record) => record.partition === partition)
-      const { isCompacted, mayStartAt } = this.#boundsOf({ topic, topicId, partition })
-      for (const { offset } of isCompacted ? lastOfKeys(there) : there) {
+      const place = { topic, topicId, partition }
+      const { isCompacted, mayStartAt } = this.#world.boundsOf(place)
+      const doneTo = this.doneTo(place)
+      for (const { offset, value } of isCompacted ? lastOfKeys(there) : there) {
         // A leader that had removed it may have been replaced by one that had not yet.
         const wasGone = offset < mayStartAt
-        if (wasGone || offset >= this.committedTo(key) || delivered.has(offset)) continue
+        if (wasGone || offset >= doneTo || delivered.has(printOf(offset, value))) continue
         this.#violation(`the group was never given ${offset} of ${topic}/${partition}`)
       }
     }
@@ -200,14 +221,23 @@ export class GroupOracle {
 
   /** Whether nothing lies between that has to be read. */
   #isPassed(place: GroupPlace, from: number, to: number): boolean {
-    const { mayStartAt, isCompacted } = this.#boundsOf(place)
-    return to >= from && (isCompacted || to <= mayStartAt)
+    const { mayStartAt, isCompacted, isReset } = this.#world.boundsOf(place)
+    return isReset || (to >= from && (isCompacted || to <= mayStartAt))
+  }
+
+  #violation(text: string): void {
+    if (!this.#world.isForgotten()) this.#world.violation(text)
   }
 }
 
 /** Replicas compact when they like: one may still have what was gone from where the group read. */
 function lastOfKeys(records: readonly StoredRecord[]): Iterable<StoredRecord> {
   return new Map(records.map((record) => [keyOfValue(record.value), record])).values()
+}
+
+/** What tells a record from one that has taken its place. */
+function printOf(offset: number, value: string): string {
+  return `${offset} ${value}`
 }
 
 function nameOf({ topic, partition }: GroupPlace): string {

@@ -5,7 +5,7 @@ import type { StoredRecord } from '../support/history-checker.ts'
 import type { GroupMemberDeps } from './group-member.ts'
 import { GroupMember } from './group-member.ts'
 import type { CommitWhen, GroupPlace } from './group-oracle.ts'
-import { GroupOracle, keyOf } from './group-oracle.ts'
+import { GroupOracle } from './group-oracle.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { Workload } from './workload.ts'
 
@@ -40,7 +40,11 @@ export class GroupWorkload {
     this.#cluster = cluster
     this.#options = options
     this.#random = new SeededRandom(options.seed + 0x6000_0000)
-    this.#oracle = new GroupOracle(options.commits, (place) => this.#boundsOf(place), violation)
+    this.#oracle = new GroupOracle(options.commits, {
+      violation,
+      boundsOf: (place) => this.#boundsOf(place),
+      isForgotten: () => this.#isForgotten(),
+    })
     this.#deps = {
       cluster,
       violation,
@@ -58,12 +62,17 @@ export class GroupWorkload {
     for (let i = 0; i < this.#options.members; i++) this.#running.push(this.#live(`m${i}`))
   }
 
+  get hasReadAll(): boolean {
+    return this.#behind() === ''
+  }
+
   /** Nothing fails any more: resolves when the group has read all that there is. */
   async finish(): Promise<void> {
     if (this.#options.members === 0) return
     this.#isCalm = true
+    this.#oracle.looksAgain()
     try {
-      await this.#cluster.until('the group has read all', CATCH_UP_MS, () => this.#behind() === '')
+      await this.#cluster.until('the group has read all', CATCH_UP_MS, () => this.hasReadAll)
     } catch (error) {
       throw new Error(`${(error as Error).message}: ${this.#behind()}`, { cause: error })
     }
@@ -86,7 +95,8 @@ export class GroupWorkload {
         if (view.topicId !== topicId || view.partition !== partition || !view.leads) continue
         const { highWatermark, startOffset } = view
         // What was too old is not there to be read.
-        const read = Math.max(this.#oracle.committedTo(keyOf(view)), startOffset)
+        const place = { topicId, topic: topic.name, partition }
+        const read = Math.max(this.#oracle.doneTo(place), startOffset)
         if (read < highWatermark) return `${topic.name}/${partition} at ${read} of ${highWatermark}`
       }
     }
@@ -111,8 +121,15 @@ export class GroupWorkload {
   #boundsOf({ topicId, partition }: GroupPlace) {
     const { invariants } = this.#cluster
     const mayStartAt = invariants.mayStartAt(topicId, partition)
-    const { shownEnd, isCompacted } = invariants.oracle(topicId, partition)
-    return { mayStartAt, shownEnd, isCompacted }
+    const { shownEnd, isCompacted, uncleanEpoch } = invariants.oracle(topicId, partition)
+    return { mayStartAt, shownEnd, isCompacted, isReset: uncleanEpoch !== -1 }
+  }
+
+  #isForgotten(): boolean {
+    for (const { topic, oracle } of this.#cluster.invariants.partitions()) {
+      if (isReservedName(topic.name) && oracle.uncleanEpoch !== -1) return true
+    }
+    return false
   }
 
   get #nowMs(): number {

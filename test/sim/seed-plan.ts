@@ -109,8 +109,8 @@ export function planSeed(seed: number, random: Random): SeedPlan {
     readers: 1 + below(2),
     // A leader that may lack records may lack deletions, too.
     deleters: random.float() < 0.3 && !faults.includes('unclean') ? 1 : 0,
-    // Not drawn, so that seeds without a group are what they were. One that lost records may begin anew.
-    members: seed % 3 !== 2 && !faults.includes('unclean') ? 2 + (seed % 4) : 0,
+    // Not drawn, so that seeds without a group are what they were.
+    members: seed % 3 !== 2 ? 2 + (seed % 4) : 0,
     commits: seed % 7 < 2 ? 'before' : 'after',
     thinkMs: (2 * producers * durationMs) / requests,
     faults,

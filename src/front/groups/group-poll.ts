@@ -2,6 +2,7 @@
  * One call that is all a member needs: commits what it has processed, says that it is alive, gives up
  * what it is to give up, and reads on. Or, the other way round: commits what it is about to deliver.
  */
+import { isBehind } from '../../core/log-position.ts'
 import type { MetadataView } from '../../metadata/metadata-image.ts'
 import type { Cursor } from '../../wire/cursor.ts'
 import type { GroupService, MemberView } from '../../wire/groups.ts'
@@ -75,8 +76,7 @@ export class GroupPoll {
     for (const { topicId, partition, ok } of outcomes) {
       if (ok) continue
       refused.add(`${topicId} ${partition}`)
-      const from = start.in(topicId)
-      after.in(topicId).restart(partition, from.offsetOf(partition))
+      after.in(topicId).restart(partition, start.in(topicId).placeOf(partition))
     }
     const slices = selection.slices.filter(
       ({ topicId, partition }) => !refused.has(`${topicId} ${partition}`),
@@ -95,9 +95,8 @@ function offsetsBehind(view: MemberView, after: MemberPositions) {
   return view.assigned.flatMap(({ topicId, partition, committed }) => {
     const positions = after.find(topicId)
     if (positions === undefined || !after.has(topicId, partition)) return []
-    const offset = positions.offsetOf(partition)
-    if (offset <= committed.offset) return []
-    const leaderEpoch = positions.epochOf(partition)
-    return [{ topicId, partition, offset, leaderEpoch, expectedOffset: committed.offset }]
+    const place = positions.placeOf(partition)
+    if (!isBehind(committed, place)) return []
+    return [{ topicId, partition, ...place, expectedOffset: committed.offset }]
   })
 }

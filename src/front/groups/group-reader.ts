@@ -1,5 +1,7 @@
 /** Reads for members of groups: from where they stand in the partitions that they own, over all topics. */
+
 import type { GroupId, MemberId } from '../../core/group-settings.ts'
+import type { LogPosition } from '../../core/log-position.ts'
 import type { Clock } from '../../env/clock.ts'
 import type { ServiceError } from '../../lib/service-error.ts'
 import type { MetadataView } from '../../metadata/metadata-image.ts'
@@ -190,7 +192,7 @@ function fetchedOf(results: readonly FetchResult[], start: MemberPositions): Fet
     }
     const { topicId, partition, code } = result
     const { topic } = start.in(topicId)
-    const cursorAt = (at: number, offset: number) => start.cursorAt(topicId, at, offset)
+    const cursorAt = (at: number, place: LogPosition) => start.cursorAt(topicId, at, place)
     const error = refusalError(result, topic, partition, { cursorAt })
     if (code === 'cursor-expired' || code === 'offset-out-of-range') throw error
     // Of a topic that is gone the coordinator hears soon.

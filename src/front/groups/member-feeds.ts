@@ -1,5 +1,7 @@
 /** Sends the records of a member's partitions, a reader for each topic, until the member owns other ones. */
 import type { GroupId } from '../../core/group-settings.ts'
+import type { LogPosition } from '../../core/log-position.ts'
+import { isBehind } from '../../core/log-position.ts'
 import type { Clock } from '../../env/clock.ts'
 import type { Gate } from '../../lib/gate.ts'
 import type { ErrorEntry } from '../../lib/service-error.ts'
@@ -29,6 +31,7 @@ export interface MemberFeedsDeps {
 }
 
 const WAIT_MS = 30_000
+const NOWHERE: LogPosition = { offset: 0, leaderEpoch: -1 }
 
 /** What runs between two assignments. */
 interface Run {
@@ -43,7 +46,7 @@ export class MemberFeeds {
   readonly #rendering: StreamRendering
   readonly #outlet: StreamOutlet
   /** What is committed, as far as is known here, by partition. */
-  readonly #committed = new Map<string, number>()
+  readonly #committed = new Map<string, LogPosition>()
   #run: Run | undefined
   #cursor: Cursor = { topics: [] }
   #troubled = Promise.withResolvers<undefined>()
@@ -68,7 +71,7 @@ export class MemberFeeds {
     const stop = new AbortController()
     this.#cursor = start.cursorOf()
     for (const { topicId, partition, committed } of view.assigned) {
-      this.#committed.set(keyOf({ topicId, partition }), committed.offset)
+      this.#committed.set(keyOf({ topicId, partition }), committed)
     }
     const ids = new CursorWriter(this.#cursor)
     const outlet = this.#feedOutlet()
@@ -163,10 +166,11 @@ export class MemberFeeds {
   /** Commits where the segment leads to, in place of what is known to be committed: only then it is sent. */
   async #admit(view: MemberView, { after }: TailSegment, signal: AbortSignal): Promise<void> {
     const topicId = after.topic.id
-    const offsets = after.cursorPositions().flatMap(({ partition, offset, lastEpoch }) => {
-      const expectedOffset = this.#committed.get(keyOf({ topicId, partition })) ?? 0
-      if (offset <= expectedOffset) return []
-      return [{ topicId, partition, offset, leaderEpoch: lastEpoch, expectedOffset }]
+    const offsets = after.partitions.flatMap((partition) => {
+      const place = after.placeOf(partition)
+      const committed = this.#committed.get(keyOf({ topicId, partition })) ?? NOWHERE
+      if (!isBehind(committed, place)) return []
+      return [{ topicId, partition, ...place, expectedOffset: committed.offset }]
     })
     if (offsets.length === 0) return
     const { memberId, memberEpoch } = view
@@ -175,7 +179,7 @@ export class MemberFeeds {
     for (const outcome of outcomes) {
       if (!outcome.ok) throw new ServiceError(outcome.code, outcome.detail)
     }
-    for (const offset of offsets) this.#committed.set(keyOf(offset), offset.offset)
+    for (const offset of offsets) this.#committed.set(keyOf(offset), offset)
   }
 
   /** A topic that is gone ends no stream: the coordinator takes its partitions away. */

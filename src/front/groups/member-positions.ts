@@ -1,6 +1,8 @@
 /** Where a member of a group stands in the partitions that it owns, over all topics; made into its cursor. */
 import type { TopicId } from '../../core/ids.ts'
 import { LIMITS } from '../../core/limits.ts'
+import type { LogPosition } from '../../core/log-position.ts'
+import { isBehind } from '../../core/log-position.ts'
 import { assert } from '../../lib/assert.ts'
 import { ServiceError } from '../../lib/service-error.ts'
 import type { MetadataImage, TopicImage } from '../../metadata/metadata-image.ts'
@@ -41,14 +43,14 @@ export class MemberPositions {
   ): MemberPositions {
     const { memberId, memberEpoch, assigned, revoking } = view
     const carried = new CarriedPositions(view, cursor)
-    const isBehind = (offset: number, owned: AssignedPartition) =>
-      options.isNeverBehind === true && offset < owned.committed.offset
+    const isTooEarly = ({ offset, lastEpoch }: CursorPosition, { committed }: AssignedPartition) =>
+      options.isNeverBehind === true && isBehind({ offset, leaderEpoch: lastEpoch }, committed)
     checkCount(assigned.length + revoking.length)
     return new MemberPositions(
       { memberId, memberEpoch },
       byTopic(image, assigned, (owned) => {
         const position = carried.find(owned)
-        const isGood = position !== undefined && !isBehind(position.offset, owned)
+        const isGood = position !== undefined && !isTooEarly(position, owned)
         return isGood ? position : committedPosition(owned)
       }),
       byTopic(image, revoking, (owned) => carried.find(owned)),
@@ -107,10 +109,10 @@ export class MemberPositions {
     return encodeCursor(this.cursorOf())
   }
 
-  /** The cursor that differs in one partition, where it reads anew from `offset`. */
-  cursorAt(topicId: TopicId, partition: number, offset: number): string {
+  /** The cursor that differs in one partition, where it reads anew. */
+  cursorAt(topicId: TopicId, partition: number, place: LogPosition): string {
     const copy = this.copy()
-    copy.in(topicId).restart(partition, offset)
+    copy.in(topicId).restart(partition, place)
     return copy.cursor()
   }
 

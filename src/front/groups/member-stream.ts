@@ -2,7 +2,9 @@
  * One stream of a member: records of the partitions that it owns, as long as it owns them. Follows what
  * the coordinator says, and gives up partitions for a member that has no other voice.
  */
+
 import type { GroupId } from '../../core/group-settings.ts'
+import { isBehind } from '../../core/log-position.ts'
 import type { Clock } from '../../env/clock.ts'
 import { ERRORS, ServiceError } from '../../lib/service-error.ts'
 import type { MetadataView } from '../../metadata/metadata-image.ts'
@@ -167,7 +169,8 @@ function hasUncommitted({ revoking }: MemberView, { topics }: Cursor): boolean {
   return revoking.some(({ topicId, partition, committed }) => {
     const topic = topics.find((one) => one.topicId === topicId)
     const position = topic?.positions.find((one) => one.partition === partition)
-    return position !== undefined && position.offset > committed.offset
+    if (position === undefined) return false
+    return isBehind(committed, { offset: position.offset, leaderEpoch: position.lastEpoch })
   })
 }
 

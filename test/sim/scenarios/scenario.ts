@@ -28,8 +28,6 @@ export interface Scenario {
   /** One topic `t`, three replicas, two of which must be in sync, unless said otherwise. */
   readonly topic?: TopicSpec
   readonly load?: Partial<WorkloadOptions>
-  /** Why no group reads along, where none can. */
-  readonly withoutGroup?: string
   /** When the group that reads along commits; after it has read unless said otherwise. */
   readonly commits?: CommitWhen
   /** Recent batches that a node keeps in memory. */
@@ -77,7 +75,7 @@ export async function runScenario(
   const group = new GroupWorkload(cluster, workload, {
     seed,
     topics: ['t'],
-    members: scenario.withoutGroup === undefined ? MEMBERS : 0,
+    members: MEMBERS,
     commits: scenario.commits ?? 'after',
     pauseMs: MEMBER_PAUSE_MS,
   })
@@ -87,7 +85,7 @@ export async function runScenario(
     const topic = await cluster.createTopic('t', { ...TOPIC, ...scenario.topic })
     workload.start()
     group.start()
-    const stage = new Stage(cluster, workload, topic)
+    const stage = new Stage(cluster, workload, group, topic)
     await stage.until('all replicas are there', () => stage.isAtRest())
     world.trace.add('SCENE', scenario.name)
     await scenario.play(stage)
@@ -103,12 +101,14 @@ export async function runScenario(
 export class Stage {
   readonly cluster: SimCluster
   readonly workload: Workload
+  readonly group: GroupWorkload
   readonly #topic: TopicImage
   #count = 0
 
-  constructor(cluster: SimCluster, workload: Workload, topic: TopicImage) {
+  constructor(cluster: SimCluster, workload: Workload, group: GroupWorkload, topic: TopicImage) {
     this.cluster = cluster
     this.workload = workload
+    this.group = group
     this.#topic = topic
   }
 
