@@ -238,7 +238,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a leader that was replaced says where the log ends',
     file: FETCH,
-    find: 'if (lastEpoch > epochs.latest && replica.isOneOfSeveral) {',
+    find: 'if (lastEpoch > latest && replica.isOneOfSeveral) {',
     replace: 'if (lastEpoch > epochs.latest && replica.isOneOfSeveral && offset < 0) {',
     scenario: 'readers-come-back-to-a-replaced-leader',
   },
@@ -396,7 +396,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a commit that comes late takes offsets back',
     file: GROUP_OFFSETS,
-    find: 'if (onlyForward !== true || !isBehind(group, offset)) {',
+    find: 'if (onlyForward !== true || !isTakenBack(group, offset)) {',
     replace: 'if (onlyForward !== true || !isBehind(undefined, offset)) {',
     scenario: 'commit-comes-behind-a-later-one',
   },
@@ -449,6 +449,13 @@ export const MUTATIONS: readonly Mutation[] = [
       find: ', expectedOffset: committed.offset }]',
       replace: ' }]',
     },
+  },
+  {
+    name: 'a place that was named after an election by force counts as one of before',
+    file: 'src/core/log-position.ts',
+    find: 'if (areKnown && ',
+    replace: 'if (!areKnown && ',
+    scenario: 'group-has-committed-what-is-given-up',
   },
   {
     name: 'compaction removes records whose key has no later one',
