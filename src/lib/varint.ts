@@ -3,6 +3,7 @@
  * zig-zag form. Numbers only: what does not fit 2^53 fails to read.
  */
 const MAX_VARINT_BYTES = 10
+const NOTHING = new Uint8Array(0)
 
 export function zigzag(value: number): number {
   return value >= 0 ? value * 2 : -value * 2 - 1
@@ -32,7 +33,7 @@ export function writeVarint(bytes: Uint8Array, at: number, value: number): numbe
 
 /** Reads one integer after the other. Running out of bytes sets `failed` and yields 0, for good. */
 export class VarintReader {
-  bytes: Uint8Array = new Uint8Array(0)
+  bytes: Uint8Array = NOTHING
   at = 0
   end = 0
   failed = false

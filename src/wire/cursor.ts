@@ -10,7 +10,6 @@
 import type { MemberId } from '../core/group-settings.ts'
 import { parseMemberId } from '../core/group-settings.ts'
 import type { TopicId } from '../core/ids.ts'
-import { topicIdFromBytes } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
 import { assert } from '../lib/assert.ts'
 import { readUint32, writeInt32 } from '../lib/big-endian.ts'
@@ -61,9 +60,7 @@ export function encodeCursor(cursor: Cursor): string {
 
 export function cursorBytes(cursor: Cursor): Buffer {
   const { member } = cursor
-  let size = 1 + memberBytes(member) + varintBytes(cursor.topics.length) + CURSOR_CHECKSUM_BYTES
-  for (const topic of cursor.topics) size += topicHeadBytes(topic) + positionsBytes(topic.positions)
-  const bytes = Buffer.allocUnsafe(size)
+  const bytes = Buffer.allocUnsafe(sizeOf(cursor))
   bytes[0] = member === undefined ? VERSION_PLAIN : VERSION_OF_MEMBER
   let at = writeMember(bytes, 1, member)
   at = writeVarint(bytes, at, cursor.topics.length)
@@ -90,33 +87,40 @@ export function decodeCursor(text: string): Cursor | undefined {
   if (readUint32(bytes, end) !== crc32c(bytes, 0, end)) return undefined
   const reader = new VarintReader()
   reader.reset(bytes, 1, end)
-  const member = version === VERSION_OF_MEMBER ? readMember(reader) : undefined
+  const member = version === VERSION_OF_MEMBER ? readMember(bytes, reader) : undefined
   if (version === VERSION_OF_MEMBER && member === undefined) return undefined
-  const topics = readTopics(reader)
+  const topics = readTopics(bytes, reader)
   if (topics === undefined || reader.failed || reader.at !== end) return undefined
-  const cursor = { topics, ...(member && { member }) }
-  // Whatever the decoders forgive (padding, stray characters, long varints) shows here.
-  return encodeCursor(cursor) === text ? cursor : undefined
+  const cursor = member === undefined ? { topics } : { topics, member }
+  // Whatever the decoders forgive shows here: long varints, then padding and stray characters.
+  const isExact = sizeOf(cursor) === bytes.length && bytes.toString('base64url') === text
+  return isExact ? cursor : undefined
 }
 
-function readMember(reader: VarintReader): CursorMember | undefined {
-  const { bytes, at, end } = reader
+function sizeOf({ topics, member }: Cursor): number {
+  let size = 1 + memberBytes(member) + varintBytes(topics.length) + CURSOR_CHECKSUM_BYTES
+  for (const topic of topics) size += topicHeadBytes(topic) + positionsBytes(topic.positions)
+  return size
+}
+
+function readMember(bytes: Buffer, reader: VarintReader): CursorMember | undefined {
+  const { at, end } = reader
   const idEnd = at + 1 + (bytes[at] as number)
   if (idEnd >= end) return undefined
-  const memberId = parseMemberId(Buffer.from(bytes.subarray(at + 1, idEnd)).toString('latin1'))
+  const memberId = parseMemberId(bytes.toString('latin1', at + 1, idEnd))
   reader.at = idEnd
   const memberEpoch = reader.unsigned()
   return memberId === undefined || memberEpoch > MAX_INT32 ? undefined : { memberId, memberEpoch }
 }
 
-function readTopics(reader: VarintReader): CursorTopic[] | undefined {
+function readTopics(bytes: Buffer, reader: VarintReader): CursorTopic[] | undefined {
   const count = reader.unsigned()
   if (count > MAX_COUNT) return undefined
   const topics: CursorTopic[] = []
   let positionsLeft: number = MAX_COUNT
   for (let i = 0; i < count && !reader.failed; i++) {
     if (reader.end - reader.at < TOPIC_ID_BYTES) return undefined
-    const topicId = topicIdFromBytes(reader.bytes.subarray(reader.at, reader.at + TOPIC_ID_BYTES))
+    const topicId = bytes.toString('hex', reader.at, reader.at + TOPIC_ID_BYTES) as TopicId
     reader.at += TOPIC_ID_BYTES
     const mapVersion = reader.unsigned()
     const positions = readPositions(reader, positionsLeft)

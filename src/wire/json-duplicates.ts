@@ -16,6 +16,8 @@ const STRING = /"(?:[^"\\]|\\.)*"/y
 
 /** A JSON pointer to the first such member; undefined if there is none. The text must be valid JSON. */
 export function duplicateMember(text: string): string | undefined {
+  // With one member there are no two of one name.
+  if (text.indexOf(':') === text.lastIndexOf(':')) return undefined
   const open: Container[] = []
   for (let at = 0; at < text.length; at++) {
     const inner = open.at(-1)
