@@ -1,7 +1,8 @@
 /**
  * Runs a shard over its log: loads it, handles all that has arrived in one turn and appends what
- * comes of it in one batch, and lets each answer leave when what it stands on is committed. After an
- * append that failed, or of which nobody knows, the state is dropped and loaded again.
+ * comes of it in one batch, without what that itself has overtaken, and lets each answer leave when
+ * what it stands on is committed. After an append that failed, or of which nobody knows, the state is
+ * dropped and loaded again.
  */
 
 import type { RecordInput } from '../core/record.ts'
@@ -42,10 +43,10 @@ interface Call<Command, Reply> {
 }
 
 /** An answer that waits until what it stands on is committed. */
-interface Answer {
+interface Answer<Command, Reply> {
+  readonly call: Call<Command, Reply>
   readonly hasRecords: boolean
-  readonly leave: () => void
-  readonly reject: (error: unknown) => void
+  readonly reply: Reply | Refusal
 }
 
 const DEFAULTS: CoordinatorRuntimeOptions = {
@@ -67,13 +68,15 @@ export class CoordinatorRuntime<Command, Reply, Record> {
   #shard: Shard<Command, Reply, Record> | undefined
   #waiting: Call<Command, Reply>[] = []
   /** What waits for each batch that is on its way, oldest first. */
-  readonly #inFlight: Answer[][] = []
+  readonly #inFlight: Answer<Command, Reply>[][] = []
   readonly #appends = new Set<Promise<void>>()
   #endOffset = 0
   /** Whether there is something to do, and whether its turn has been ordered. */
   #isWanted: boolean = false
   #isDue: boolean = false
   #timer: Timer | undefined
+  /** When the timer fires; monotonic. */
+  #timerMs = Number.POSITIVE_INFINITY
   #retryMs = RETRY_MIN_MS
   #running: Promise<void>
 
@@ -126,29 +129,34 @@ export class CoordinatorRuntime<Command, Reply, Record> {
 
   #turn(): void {
     const shard = this.#shard
+    const { codec, logger } = this.#deps
     this.#isWanted = false
     if (shard === undefined) return
     const moment = this.#moment()
     const calls = this.#waiting
     this.#waiting = []
-    const answers: Answer[] = []
-    const replies: { call: Call<Command, Reply>; handled: Handled<Record, Reply> }[] = []
-    const inputs: RecordInput[] = []
+    const taken: Call<Command, Reply>[] = []
+    const handled: Handled<Record, Reply>[] = []
+    const records = new Map<string, Record>()
+    let inputs: RecordInput[]
+    let answers: Answer<Command, Reply>[]
     try {
       for (const call of calls) {
         if (call.signal.aborted) {
           call.reject(call.signal.reason)
           continue
         }
-        const handled = shard.handle(call.command, moment)
-        replies.push({ call, handled })
-        if ('records' in handled) this.#replay(shard, handled.records, moment, inputs)
+        const decision = shard.handle(call.command, moment)
+        taken.push(call)
+        handled.push(decision)
+        if ('records' in decision) this.#replay(shard, decision.records, records)
       }
-      const isThrough = this.#follow(shard, moment, inputs)
+      const isThrough = this.#follow(shard, moment, records)
       if (!isThrough) this.#isWanted = true
-      for (const { call, handled } of replies) answers.push(answerOf(call, handled))
+      inputs = Array.from(records.values(), (record) => codec.encode(record, moment.nowMs))
+      answers = taken.map((call, i) => answerOf(call, handled[i] as Handled<Record, Reply>))
     } catch (error) {
-      this.#deps.logger.error({ err: error }, 'a coordinator failed; its state is loaded again')
+      logger.error({ err: error }, 'a coordinator failed; its state is loaded again')
       const failure = new ServiceError('internal-error', 'the coordinator failed', {
         committed: 'no',
         cause: error,
@@ -163,33 +171,40 @@ export class CoordinatorRuntime<Command, Reply, Record> {
   }
 
   /** Whether nothing more follows. */
-  #follow(shard: Shard<Command, Reply, Record>, moment: Moment, inputs: RecordInput[]): boolean {
+  #follow(
+    shard: Shard<Command, Reply, Record>,
+    moment: Moment,
+    records: Map<string, Record>,
+  ): boolean {
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const records = shard.follow(moment)
-      if (records.length === 0) return true
-      this.#replay(shard, records, moment, inputs)
+      const next = shard.follow(moment)
+      if (next.length === 0) return true
+      this.#replay(shard, next, records)
     }
     return false
   }
 
+  /** Each takes the place of one with its key: compaction would leave no other either. */
   #replay(
     shard: Shard<Command, Reply, Record>,
-    records: readonly Record[],
-    moment: Moment,
-    inputs: RecordInput[],
+    next: readonly Record[],
+    records: Map<string, Record>,
   ): void {
-    for (const record of records) {
+    const { codec } = this.#deps
+    for (const record of next) {
       shard.replay(record)
-      inputs.push(this.#deps.codec.encode(record, moment.nowMs))
+      const key = codec.keyOf(record)
+      records.delete(key)
+      records.set(key, record)
     }
   }
 
-  #send(inputs: readonly RecordInput[], answers: Answer[]): void {
+  #send(inputs: readonly RecordInput[], answers: Answer<Command, Reply>[]): void {
     if (inputs.length === 0) {
       const last = this.#inFlight.at(-1)
       if (last !== undefined) last.push(...answers)
-      else if (this.#deps.log.isLeading) for (const { leave } of answers) leave()
-      else for (const { reject } of answers) reject(notLeading())
+      else if (this.#deps.log.isLeading) for (const answer of answers) leave(answer)
+      else for (const { call } of answers) call.reject(notLeading())
       return
     }
     const batches = cut(inputs, this.#options.batchBytes)
@@ -198,7 +213,7 @@ export class CoordinatorRuntime<Command, Reply, Record> {
     }
   }
 
-  #append(inputs: readonly RecordInput[], answers: Answer[]): void {
+  #append(inputs: readonly RecordInput[], answers: Answer<Command, Reply>[]): void {
     const { log, logger } = this.#deps
     const offset = this.#endOffset
     this.#endOffset += inputs.length
@@ -220,16 +235,16 @@ export class CoordinatorRuntime<Command, Reply, Record> {
     void append.then(() => this.#appends.delete(append))
   }
 
-  #appended(answers: Answer[], result: Appended | Refusal): void {
+  #appended(answers: Answer<Command, Reply>[], result: Appended | Refusal): void {
     this.#inFlight.splice(this.#inFlight.indexOf(answers), 1)
     if (result.ok) {
       this.#retryMs = RETRY_MIN_MS
       if (this.#isWanted) this.#schedule()
-      for (const { leave } of answers) leave()
+      for (const answer of answers) leave(answer)
       return
     }
     const error = errorOf(result)
-    for (const { hasRecords, reject } of answers) reject(hasRecords ? error : loading())
+    for (const { call, hasRecords } of answers) call.reject(hasRecords ? error : loading())
     this.#reload()
   }
 
@@ -242,8 +257,7 @@ export class CoordinatorRuntime<Command, Reply, Record> {
   }
 
   #drop(reason: ServiceError): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
+    this.#clearTimer()
     const calls = this.#waiting
     this.#waiting = []
     this.#shard?.close()
@@ -301,17 +315,24 @@ export class CoordinatorRuntime<Command, Reply, Record> {
     if (cursor.fault !== undefined) throw new Error(`a batch of the coordinator is ${cursor.fault}`)
   }
 
-  #setTimer(shard: Shard<Command, Reply, Record>): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    const { nextDeadlineMs } = shard
+  #setTimer({ nextDeadlineMs }: Shard<Command, Reply, Record>): void {
+    // Mostly it is what it was.
+    if (nextDeadlineMs === this.#timerMs) return
+    this.#clearTimer()
     if (nextDeadlineMs === Number.POSITIVE_INFINITY) return
     const { clock } = this.#deps
     const delayMs = Math.max(0, nextDeadlineMs - clock.monotonicMs())
+    this.#timerMs = nextDeadlineMs
     this.#timer = clock.timer(delayMs, () => {
-      this.#timer = undefined
+      this.#clearTimer()
       this.#schedule()
     })
+  }
+
+  #clearTimer(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#timerMs = Number.POSITIVE_INFINITY
   }
 
   #moment(): Moment {
@@ -321,13 +342,16 @@ export class CoordinatorRuntime<Command, Reply, Record> {
 }
 
 function answerOf<Command, Reply, Record>(
-  { resolve, reject }: Call<Command, Reply>,
+  call: Call<Command, Reply>,
   handled: Handled<Record, Reply>,
-): Answer {
-  const hasRecords = 'records' in handled && handled.records.length > 0
-  const reply = 'records' in handled ? handled.reply() : handled
-  const leave = () => (isRefusal(reply) ? reject(errorOf(reply)) : resolve(reply))
-  return { hasRecords, leave, reject }
+): Answer<Command, Reply> {
+  if (!('records' in handled)) return { call, hasRecords: false, reply: handled }
+  return { call, hasRecords: handled.records.length > 0, reply: handled.reply() }
+}
+
+function leave<Command, Reply>({ call, reply }: Answer<Command, Reply>): void {
+  if (isRefusal(reply)) call.reject(errorOf(reply))
+  else call.resolve(reply)
 }
 
 function isRefusal<Reply>(reply: Reply | Refusal): reply is Refusal {

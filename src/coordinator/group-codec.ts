@@ -33,6 +33,8 @@ interface StoredAssignment {
 }
 
 export const GROUP_CODEC: RecordCodec<GroupRecord> = {
+  keyOf,
+
   encode(record, timestampMs) {
     return {
       key: Buffer.from(keyOf(record)),

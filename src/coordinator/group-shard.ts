@@ -29,6 +29,7 @@ const RECORDS_A_ROUND = 1_000
 const SWEEP_INTERVAL_MS = 600_000
 /** Whoever looks so late had no time for what members said meanwhile. */
 const STALL_MS = 1_000
+const NOTHING: readonly GroupRecord[] = []
 
 export class GroupShard implements Shard<GroupCall, GroupReply, GroupRecord> {
   readonly #deps: GroupShardDeps
@@ -227,6 +228,7 @@ export class GroupShard implements Shard<GroupCall, GroupReply, GroupRecord> {
 
   /** Members that were silent for too long are put out; those that did not give up what they were to are heard no more. */
   #overdue({ monotonicMs, nowMs }: Moment): readonly GroupRecord[] {
+    if (this.#deadlines.firstMs > monotonicMs) return NOTHING
     const gone = new Map<Group, Set<Member>>()
     for (;;) {
       const deadline = this.#deadlines.takeDue(monotonicMs)

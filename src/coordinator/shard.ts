@@ -38,6 +38,8 @@ export interface Shard<Command, Reply, Record> {
 
 /** How records are stored. */
 export interface RecordCodec<Record> {
+  /** Of two records with the same key the later one says it all. */
+  keyOf(record: Record): string
   encode(record: Record, timestampMs: number): RecordInput
   /** Undefined for what this version does not know. */
   decode(key: Uint8Array, value: Uint8Array | null): Record | undefined

@@ -2,27 +2,33 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { CoordinatorRuntime } from '../../src/coordinator/coordinator-runtime.ts'
 import type { Handled, Moment, RecordCodec, Shard } from '../../src/coordinator/shard.ts'
 import { MEDIA } from '../../src/core/record.ts'
+import { batchRecordCount } from '../../src/core/record-batch.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
 import { FakeMetadata } from '../front/topics.ts'
 import { SimClock } from '../sim/sim-clock.ts'
 import { FakeCoordinatorLog } from './fake-coordinator-log.ts'
 
-/** Adds numbers; after each odd sum it adds one by itself, and one more at a time that was set. */
+/** Adds numbers; after each odd sum it adds one by itself, and one more at a time that was set. Keeps notes. */
 type Command =
   | { readonly add: number }
+  | { readonly note: string; readonly is: number }
   | 'look'
   | 'refuse'
   | 'regret'
   | 'break'
   | { readonly at: number }
 
-class Sum implements Shard<Command, number, number> {
+/** A number to add, or what a note is now. */
+type Entry = number | { readonly note: string; readonly is: number }
+
+class Sum implements Shard<Command, number, Entry> {
   sum = 0
+  readonly notes = new Map<string, number>()
   closed = false
   nextDeadlineMs = Number.POSITIVE_INFINITY
 
-  handle(command: Command): Handled<number, number> {
+  handle(command: Command): Handled<Entry, number> {
     if (command === 'break') throw new Error('a fault of the shard')
     if (command === 'refuse') {
       return { ok: false, code: 'group-full', detail: 'full', committed: 'no' } as const
@@ -41,6 +47,7 @@ class Sum implements Shard<Command, number, number> {
       this.nextDeadlineMs = command.at
       return { records: [], reply: () => this.sum }
     }
+    if ('note' in command) return { records: [command], reply: () => command.is }
     return { records: [command.add], reply: () => this.sum }
   }
 
@@ -52,8 +59,9 @@ class Sum implements Shard<Command, number, number> {
     return this.sum % 2 === 1 ? [1] : []
   }
 
-  replay(record: number): void {
-    this.sum += record
+  replay(entry: Entry): void {
+    if (typeof entry === 'number') this.sum += entry
+    else this.notes.set(entry.note, entry.is)
   }
 
   close(): void {
@@ -61,13 +69,20 @@ class Sum implements Shard<Command, number, number> {
   }
 }
 
-const CODEC: RecordCodec<number> = {
-  encode: (record, timestampMs) => {
-    const key = Buffer.from('n')
-    const value = Buffer.from(String(record))
-    return { key, value, headers: [], timestampMs, media: MEDIA.bytes }
-  },
-  decode: (_key, value) => (value === null ? undefined : Number(Buffer.from(value).toString())),
+/** Each number has a key of its own. */
+function codec(): RecordCodec<Entry> {
+  let numbers = 0
+  const keyOf = (entry: Entry) => (typeof entry === 'number' ? `${numbers++}` : entry.note)
+  return {
+    keyOf,
+    encode: (entry, timestampMs) => {
+      const key = Buffer.from(keyOf(entry))
+      const value = Buffer.from(JSON.stringify(entry))
+      return { key, value, headers: [], timestampMs, media: MEDIA.bytes }
+    },
+    decode: (_key, value) =>
+      value === null ? undefined : (JSON.parse(Buffer.from(value).toString()) as Entry),
+  }
 }
 
 const NEVER = new AbortController().signal
@@ -76,7 +91,7 @@ describe('a coordinator over a log', () => {
   let clock: SimClock
   let log: FakeCoordinatorLog
   let shards: Sum[]
-  let runtime: CoordinatorRuntime<Command, number, number>
+  let runtime: CoordinatorRuntime<Command, number, Entry>
 
   beforeEach(async () => {
     clock = new SimClock({ immediates: 'microtask' })
@@ -93,7 +108,7 @@ describe('a coordinator over a log', () => {
         logger: nullLogger,
         metadata: new FakeMetadata([]),
         log,
-        codec: CODEC,
+        codec: codec(),
         makeShard: () => {
           const shard = new Sum()
           shards.push(shard)
@@ -128,6 +143,26 @@ describe('a coordinator over a log', () => {
     const answers = await Promise.all([submit({ add: 2 }), submit({ add: 3 }), submit('look')])
     expect(answers).toEqual([6, 6, 6])
     expect(log.batches).toHaveLength(1)
+  })
+
+  test('appends of one turn only what it has not overtaken itself, and answers every call', async () => {
+    const notes = [
+      { note: 'a', is: 1 },
+      { note: 'b', is: 2 },
+      { note: 'a', is: 3 },
+    ]
+    const answers = await Promise.all([...notes, { add: 2 }].map((command) => submit(command)))
+    expect(answers).toEqual([1, 2, 3, 2])
+    expect(log.batches.map((batch) => batchRecordCount(batch))).toEqual([3])
+    await submit({ note: 'a', is: 4 })
+    expect(log.endOffset).toBe(4)
+    await runtime.close(new ServiceError('draining', 'over'))
+    start()
+    await turns()
+    expect(shards.map(({ notes: all }) => Object.fromEntries(all))).toEqual([
+      { a: 4, b: 2 },
+      { a: 4, b: 2 },
+    ])
   })
 
   test('answers when what was seen is committed, not before', async () => {
