@@ -68,30 +68,24 @@ export class GroupOffsets {
    * and takes nothing back, as requests overtake each other; any other one is held against the logs.
    * @throws ServiceError `bad-cursor` for one of another member, and as `GroupService.commit`
    */
-  async commitCursor(
+  commitCursor(
     committer: Committer,
     cursor: Cursor,
     signal: AbortSignal,
   ): Promise<OffsetOutcome[]> {
-    const { image } = this.#deps.metadata
-    const offsets: Resolved[] = cursor.topics.flatMap(({ topicId, positions }) => {
-      const topic = image.topicsById.get(topicId)
-      if (topic === undefined) return []
-      return positions.map(({ partition, offset, lastEpoch }) => {
-        return { topic, to: { topicId, partition, offset, leaderEpoch: lastEpoch } }
-      })
-    })
+    const offsets = this.#positionsOf(cursor)
     const { member } = cursor
     if (member === undefined) {
-      return await this.#commit(committer, await this.#checked(offsets), signal)
+      return this.#checked(offsets).then((checked) => this.#commit(committer, checked, signal))
     }
     const { groupId, memberId = member.memberId, memberEpoch = member.memberEpoch } = committer
     if (memberId !== member.memberId) {
-      throw new ServiceError('bad-cursor', `the cursor is one of member ${member.memberId}`)
+      const detail = `the cursor is one of member ${member.memberId}`
+      return Promise.reject(new ServiceError('bad-cursor', detail))
     }
     const epoch = Math.min(memberEpoch, member.memberEpoch)
     const at = { groupId, memberId, memberEpoch: epoch, onlyForward: true }
-    return await this.#commit(at, offsets, signal)
+    return this.#commit(at, offsets, signal)
   }
 
   /** @throws ServiceError as `GroupService.commit` */
@@ -158,6 +152,20 @@ export class GroupOffsets {
       if (!(error instanceof ServiceError)) throw error
       return { topic: topic.name, partition, offset: -1, error }
     }
+  }
+
+  /** In topics that are known here: the others are gone. */
+  #positionsOf(cursor: Cursor): Resolved[] {
+    const { topicsById } = this.#deps.metadata.image
+    const resolved: Resolved[] = []
+    for (const { topicId, positions } of cursor.topics) {
+      const topic = topicsById.get(topicId)
+      if (topic === undefined) continue
+      for (const { partition, offset, lastEpoch } of positions) {
+        resolved.push({ topic, to: { topicId, partition, offset, leaderEpoch: lastEpoch } })
+      }
+    }
+    return resolved
   }
 
   #topic(name: string): TopicImage {
@@ -247,7 +255,8 @@ async function settle(
   candidates: readonly Candidate[],
   commit: (offsets: readonly OffsetToCommit[]) => Promise<readonly CommitOutcome[]>,
 ): Promise<OffsetOutcome[]> {
-  const offsets = candidates.filter(isResolved).map(({ to }) => to)
+  const offsets: OffsetToCommit[] = []
+  for (const candidate of candidates) if (isResolved(candidate)) offsets.push(candidate.to)
   const outcomes = offsets.length === 0 ? [] : await commit(offsets)
   let at = 0
   return candidates.map((candidate) =>

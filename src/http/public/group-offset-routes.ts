@@ -19,7 +19,7 @@ import { sendAsciiJson } from '../json-answer.ts'
 import { registerSchemas } from '../route-rules.ts'
 import { traceIdOf } from '../trace-context.ts'
 import type { GroupRoutesDeps } from './group-member-routes.ts'
-import { cursorOf, groupIdOf, invalid, memberIdOf, receiptsOf } from './group-request.ts'
+import { cursorOf, groupIdOf, invalid, memberIdOf, receiptOf } from './group-request.ts'
 
 const TAGS = ['groups']
 const OFFSETS = '/v1/groups/:group/offsets'
@@ -69,7 +69,7 @@ function commitRoute(app: App, { groups }: GroupRoutesDeps): void {
         cursor === undefined
           ? await groups.offsets.commit(committer, offsets ?? [], request.signal)
           : await groups.offsets.commitCursor(committer, cursorOf(cursor), request.signal)
-      return sendReceipts(request, reply, outcomes)
+      sendReceipts(request, reply, outcomes)
     },
   )
 }
@@ -128,22 +128,15 @@ function resetRoute(app: App, { groups }: GroupRoutesDeps): void {
       }
       if (offsets !== undefined) {
         if (topics !== undefined) throw invalid('/topics', 'is for to, not for offsets')
-        return sendReceipts(
-          request,
-          reply,
-          await groups.offsets.set(groupId, offsets, request.signal),
-        )
+        sendReceipts(request, reply, await groups.offsets.set(groupId, offsets, request.signal))
+        return
       }
       const at = parsePosition(to ?? '')
       if (at === undefined) {
         throw invalid('/to', 'must be earliest, latest, offset:N, time:<RFC 3339 time> or last:N')
       }
       const target = { at, ...(topics && { topics }) }
-      return sendReceipts(
-        request,
-        reply,
-        await groups.offsets.reset(groupId, target, request.signal),
-      )
+      sendReceipts(request, reply, await groups.offsets.reset(groupId, target, request.signal))
     },
   )
 }
@@ -176,15 +169,23 @@ function lagRoute(app: App, { groups }: GroupRoutesDeps): void {
   )
 }
 
-/** A commit is answered as often as a record is published: past what fastify does for any payload. */
+/**
+ * The answer about all partitions, with 207 if something was refused. A commit is answered as often as a
+ * record is published: past what fastify does for any payload.
+ * @throws ServiceError if there is one partition only and it was refused
+ */
 function sendReceipts(
   request: FastifyRequest,
   reply: FastifyReply,
   outcomes: readonly OffsetOutcome[],
-): FastifyReply {
-  const { status, body } = receiptsOf(outcomes, traceIdOf(request))
-  if (status === 207) return reply.code(status).send(body)
-  // Names of topics, and numbers.
-  sendAsciiJson(reply, status, JSON.stringify(body))
-  return reply
+): void {
+  if (outcomes.every(({ error }) => error === undefined)) {
+    // Names of topics, and numbers.
+    sendAsciiJson(reply, 200, JSON.stringify({ offsets: outcomes }))
+    return
+  }
+  const [first] = outcomes
+  if (outcomes.length === 1 && first?.error !== undefined) throw first.error
+  const traceId = traceIdOf(request)
+  reply.code(207).send({ offsets: outcomes.map((outcome) => receiptOf(outcome, traceId)) })
 }

@@ -87,15 +87,3 @@ export function receiptOf({ topic, partition, offset, error }: OffsetOutcome, tr
   if (error === undefined) return { topic, partition, offset }
   return { topic, partition, error: problemOf(error, traceId) }
 }
-
-/**
- * The answer about all partitions, with 207 if something was refused.
- * @throws ServiceError if there is one only and it was refused
- */
-export function receiptsOf(outcomes: readonly OffsetOutcome[], traceId: string) {
-  const [first] = outcomes
-  if (outcomes.length === 1 && first?.error !== undefined) throw first.error
-  const isWhole = outcomes.every(({ error }) => error === undefined)
-  const offsets = outcomes.map((outcome) => receiptOf(outcome, traceId))
-  return { status: isWhole ? (200 as const) : (207 as const), body: { offsets } }
-}
