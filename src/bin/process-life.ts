@@ -6,6 +6,7 @@ import type { Logger } from '../env/logger.ts'
 import { createPinoLogger } from '../env/pino-logger.ts'
 import { SystemClock } from '../env/system-clock.ts'
 import { createTextLogger } from '../env/text-logger.ts'
+import { optimizeSooner } from './hot-code.ts'
 
 type Settings = Pick<Configs[Role], 'logFormat' | 'logLevel' | 'drainTimeoutMs'>
 
@@ -70,9 +71,10 @@ export class ProcessLife {
     }
   }
 
-  /** Waits for the request to stop, and ends the process when the node has. */
+  /** The node serves: waits for the request to stop, and ends the process when the node has. */
   async until(node: Stoppable): Promise<never> {
     const { drainTimeoutMs } = this.#settings
+    optimizeSooner()
     const signal = await this.#whenStopping
     this.logger.info({ signal, drainTimeoutMs }, 'shutting down')
     const deadline = new AbortController()
