@@ -397,7 +397,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a commit that comes late takes offsets back',
     file: GROUP_OFFSETS,
     find: 'if (onlyForward !== true || !isTakenBack(group, offset)) {',
-    replace: 'if (onlyForward !== true || !isBehind(undefined, offset)) {',
+    replace: 'if (onlyForward !== true || !isTakenBack(undefined, offset)) {',
     scenario: 'commit-comes-behind-a-later-one',
   },
   {
