@@ -8,6 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../env/clock.ts'
 import { GenerationCache } from '../lib/generation-cache.ts'
 import type { Entrance } from './entrance.ts'
+import type { HeldAnswer } from './shared-head.ts'
 import { SharedHead } from './shared-head.ts'
 import type { RequestIds } from './trace-context.ts'
 import { addVary } from './vary.ts'
@@ -37,11 +38,9 @@ interface KnownAnswer {
 }
 
 /** Read off a request while there is time. */
-export interface ExpectedAnswer {
+export interface ExpectedAnswer extends HeldAnswer {
   readonly target: string
   readonly accept: string | undefined
-  readonly id: string
-  readonly response: ServerResponse
 }
 
 export interface KnownAnswersDeps {
@@ -53,6 +52,8 @@ export interface KnownAnswersDeps {
 export class KnownAnswers {
   readonly #deps: KnownAnswersDeps
   readonly #answers: GenerationCache<KnownAnswer>
+  /** Of the request that was expected last: those who wait for the same share the text. */
+  #expected = ''
 
   constructor(deps: KnownAnswersDeps, limitBytes: number) {
     this.#deps = deps
@@ -73,22 +74,26 @@ export class KnownAnswers {
 
   /**
    * What it takes to answer a request that reached its route all the same, as one does that will
-   * wait with many others; undefined if it asks for something particular.
+   * wait with many others; undefined if it asks for something particular, or its connection is not
+   * to be kept or has another answer to give first.
    */
-  expect(request: FastifyRequest, reply: FastifyReply): ExpectedAnswer | undefined {
-    const { headers, method, raw, id } = request
-    if (method !== 'GET' || !isPlain(headers)) return undefined
-    return { target: raw.url ?? '', accept: headers.accept, id, response: reply.raw }
+  expect(request: FastifyRequest, { raw: response }: FastifyReply): ExpectedAnswer | undefined {
+    const { headers, method, raw, id: requestId } = request
+    const { socket, shouldKeepAlive } = response
+    if (method !== 'GET' || socket === null || !shouldKeepAlive || !isPlain(headers)) {
+      return undefined
+    }
+    if (raw.url !== this.#expected) this.#expected = raw.url ?? ''
+    return { socket, requestId, target: this.#expected, accept: headers.accept, response }
   }
 
   /** Answers if the known answer has this very body; the reply is to be hijacked then. */
-  sendExpected({ target, accept, id, response }: ExpectedAnswer, body: Buffer): boolean {
-    const known = this.#answers.get(target, sizeOf)
-    if (known?.body !== body || known.accept !== accept) return false
+  sendExpected(expected: ExpectedAnswer, body: Buffer): boolean {
+    const known = this.#answers.get(expected.target, sizeOf)
+    if (known?.body !== body || known.accept !== expected.accept) return false
     const { head, text } = known
-    const nowMs = this.#deps.clock.nowMs()
-    if (text === undefined || !head.writeThrough(response, id, text, nowMs)) {
-      this.#write(response, known, id)
+    if (text === undefined || !head.writeThrough(expected, text, this.#deps.clock.nowMs())) {
+      this.#write(expected.response, known, expected.requestId)
     }
     return true
   }

@@ -3,6 +3,7 @@
  * it once a second, as it has the time in it; meanwhile the others get the same text.
  */
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
 const REQUEST_ID = 'request-id'
 
@@ -11,6 +12,13 @@ const REQUEST_ID = 'request-id'
  * it was sent it is not sent again.
  */
 type Headed = ServerResponse & { _header: string | null; _headerSent: boolean }
+
+/** An answer whose turn it is, on a connection that is to be kept. */
+export interface HeldAnswer {
+  readonly socket: Socket
+  readonly requestId: string
+  readonly response: ServerResponse
+}
 
 export class SharedHead {
   /** Names and values in turn; the last is the id of the request. */
@@ -41,20 +49,21 @@ export class SharedHead {
 
   /**
    * Writes the whole answer straight to the connection, of which Node hears once that is done, at the
-   * earliest when what runs now is over: of many answers the last is written sooner. False if Node has
-   * to write it, for then the head is not known or it is not the turn of this answer yet. `body` has
-   * the bytes as `latin1`.
+   * earliest when what runs now is over: of many answers the last is written sooner. Nothing else of
+   * the response is looked at before, as its memory is out of the cache by then. False if Node has to
+   * write it, for then the head is not known. `body` has the bytes as `latin1`.
    */
-  writeThrough(response: ServerResponse, requestId: string, body: string, nowMs: number): boolean {
-    const { socket } = response
-    const head = this.#textFor(response, requestId, nowMs)
-    if (head === undefined || socket === null || !socket.writable) return false
-    const headed = response as Headed
-    headed._header = head
-    headed._headerSent = true
+  writeThrough(held: HeldAnswer, body: string, nowMs: number): boolean {
+    const { socket, requestId } = held
+    if (secondOf(nowMs) !== this.#second || !socket.writable) return false
+    const head = this.#before + requestId + this.#after
     socket.write(head + body, 'latin1', (error) => {
       // Of a lost connection Node tells the response itself.
-      if (error == null) response.end()
+      if (error != null) return
+      const headed = held.response as Headed
+      headed._header = head
+      headed._headerSent = true
+      headed.end()
     })
     return true
   }

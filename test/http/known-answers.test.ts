@@ -283,6 +283,32 @@ describe('a page of records', () => {
     expect(curlew.front.reader.parked).toBe(0)
   })
 
+  test('that many wait for comes in its turn, and is the last where the client said so', async () => {
+    await using curlew = await setUpTopic()
+    const port = Number(new URL(curlew.url).port)
+    const get = (id: string, headers = '', version = '1.1') =>
+      `GET /v1/topics/one/records?from=offset:3&wait=50 HTTP/${version}\r\nHost: localhost\r\nRequest-Id: ${id}\r\n${headers}\r\n`
+    const requests = [
+      get('first'),
+      get('second'),
+      get('third') + get('fourth'),
+      get('closing', 'Connection: close\r\n'),
+      get('old', '', '1.0'),
+    ]
+    const waiting = await Promise.all(requests.map(() => RawSocket.open(port)))
+    for (const [i, socket] of waiting.entries()) {
+      socket.write(requests[i] as string)
+      await expect.poll(() => curlew.front.reader.parked).toBe(i < 2 ? i + 1 : i + 2)
+    }
+    curlew.put('x')
+    const [, second, third, closing, old] = waiting
+    await second?.until(/request-id: second\r\n.*"value":"x"/s)
+    await third?.until(/request-id: third\r\n.*"value":"x".*request-id: fourth\r\n.*"value":"x"/s)
+    expect(await closing?.closed()).toMatch(/request-id: closing\r\n.*"value":"x"/s)
+    expect(await old?.closed()).toMatch(/request-id: old\r\n.*"value":"x"/s)
+    for (const socket of waiting) socket.destroy()
+  })
+
   test('has its bytes also where the text is not ASCII', async () => {
     await using curlew = await setUpTopic()
     curlew.put('Ærøskøbing \u{1f426}')
