@@ -19,8 +19,8 @@ export function registerGroupEndpoint(
     )
     const stream = new ResultStream(results, encodeGroupFrame)
     // The head of the answer says nothing: it leaves with the first result.
-    await Promise.race(results)
-    return { stream }
+    await stream.first
+    return stream.reply
   })
 }
 

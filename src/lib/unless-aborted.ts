@@ -9,6 +9,16 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Prom
     const abort = () => reject(signal.reason)
     if (signal.aborted) abort()
     else signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    const settled = () => signal.removeEventListener('abort', abort)
+    promise.then(
+      (value) => {
+        settled()
+        resolve(value)
+      },
+      (error: unknown) => {
+        settled()
+        reject(error)
+      },
+    )
   })
 }

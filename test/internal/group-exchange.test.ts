@@ -1,9 +1,10 @@
 /** Calls to the coordinators of a node: each settles once, as its result comes, and with the truth. */
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { GroupId, MemberId } from '../../src/core/group-settings.ts'
 import { TransportError } from '../../src/env/transport.ts'
 import { registerGroupEndpoint } from '../../src/internal/group-endpoint.ts'
 import type { GroupCallResults } from '../../src/internal/group-exchange.ts'
+import type { OutgoingAnswer } from '../../src/internal/internal-handler.ts'
 import { StorageClient } from '../../src/internal/storage-client.ts'
 import { ServiceError } from '../../src/lib/service-error.ts'
 import type { GroupCallMessage } from '../../src/wire/group-call-codec.ts'
@@ -68,6 +69,20 @@ describe('calls to coordinators', () => {
     })
     answers.get(2)?.resolve(null)
     expect(await clock.run(sent.results[2] as Promise<GroupReply>)).toBe(null)
+  })
+
+  test.each([
+    ['one by one are streamed', [0], false],
+    ['at once come whole', [0, 1], true],
+  ])('that are answered %s', async (_, first, isWhole) => {
+    const handle = vi.spyOn(cluster.service, 'handle')
+    const sent = send(REMOVE, LEAVE)
+    await arrived(2)
+    for (const partition of first) answers.get(partition)?.resolve(null)
+    const { body } = await clock.run(handle.mock.results[0]?.value as Promise<OutgoingAnswer>)
+    expect(Array.isArray(body)).toBe(isWhole)
+    answers.get(1)?.resolve(null)
+    expect(await outcomes(sent)).toEqual([null, null])
   })
 
   test('what the node did not foresee is told as that, and concerns nobody else', async () => {

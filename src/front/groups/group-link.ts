@@ -13,7 +13,8 @@ interface Linked {
   /** On the monotonic clock. */
   readonly deadlineMs: number
   readonly signal: AbortSignal
-  readonly resolve: (reply: Promise<GroupReply>) => void
+  readonly resolve: (reply: GroupReply) => void
+  readonly reject: (error: unknown) => void
 }
 
 const MESSAGES_MAX = 256
@@ -32,8 +33,8 @@ export class GroupLink {
 
   /** The signal ends the waiting; not the call, once it is on its way. */
   send(message: GroupCallMessage, deadlineMs: number, signal: AbortSignal): Promise<GroupReply> {
-    const { promise, resolve } = Promise.withResolvers<GroupReply>()
-    this.#waiting.push({ message, deadlineMs, signal, resolve })
+    const { promise, resolve, reject } = Promise.withResolvers<GroupReply>()
+    this.#waiting.push({ message, deadlineMs, signal, resolve, reject })
     if (!this.#unanswered.has(message.partition)) this.#schedule()
     return unlessAborted(promise, signal)
   }
@@ -71,13 +72,19 @@ export class GroupLink {
         isParked: false,
       },
     )
-    for (const [i, { message, resolve }] of calls.entries()) {
+    for (const [i, { message, resolve, reject }] of calls.entries()) {
       const { partition } = message
       this.#unanswered.set(partition, (this.#unanswered.get(partition) ?? 0) + 1)
-      const result = results[i] as Promise<GroupReply>
-      const answered = () => this.#answered(partition)
-      resolve(result)
-      void result.then(answered, answered)
+      results[i]?.then(
+        (reply) => {
+          this.#answered(partition)
+          resolve(reply)
+        },
+        (error: unknown) => {
+          this.#answered(partition)
+          reject(error)
+        },
+      )
     }
     // More than one call carries.
     if (this.#waiting.length > 0) this.#schedule()

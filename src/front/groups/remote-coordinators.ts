@@ -31,7 +31,7 @@ export class RemoteCoordinators implements GroupCoordinators {
     this.#deps = deps
   }
 
-  async call<K extends GroupCallKind>(
+  call<K extends GroupCallKind>(
     partition: number,
     call: GroupCall<K>,
     signal: AbortSignal,
@@ -40,16 +40,17 @@ export class RemoteCoordinators implements GroupCoordinators {
     const topic = metadata.image.topics.get(OFFSETS_TOPIC)
     const leader = topic && nodes.leaderOf(topic.id, partition)
     if (leader === undefined) {
-      throw new ServiceError('partition-unavailable', 'the coordinator has no leader at the moment')
+      const detail = 'the coordinator has no leader at the moment'
+      return Promise.reject(new ServiceError('partition-unavailable', detail))
     }
     const message = { partition, call: call as GroupCall }
     const waitMs = 'waitMs' in call.command ? call.command.waitMs : 0
     const deadlineMs = clock.monotonicMs() + waitMs + CALL_MS
     const reply =
       waitMs === 0
-        ? await this.#link(leader.client).send(message, deadlineMs, signal)
-        : await alone(leader.client, message, { deadlineMs, signal })
-    return reply as GroupReply<K>
+        ? this.#link(leader.client).send(message, deadlineMs, signal)
+        : alone(leader.client, message, { deadlineMs, signal })
+    return reply as Promise<GroupReply<K>>
   }
 
   #link(client: StorageClient): GroupLink {
@@ -63,11 +64,11 @@ export class RemoteCoordinators implements GroupCoordinators {
 }
 
 /** What waits for a change has a call of its own, which ends with its caller. */
-async function alone(
+function alone(
   client: StorageClient,
   message: GroupCallMessage,
   options: WaitOptions,
 ): Promise<GroupReply> {
   const { results } = client.groupCalls([message], { ...options, isParked: true })
-  return await (results[0] as Promise<GroupReply>)
+  return results[0] as Promise<GroupReply>
 }
