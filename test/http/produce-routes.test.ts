@@ -213,6 +213,20 @@ describe('upload', () => {
     expect(curlew.storage.offsets(one.id, 0)).toMatchObject({ logEndOffset: 1000 })
   })
 
+  test('is not answered with a refusal when what follows a chunk that is being written is not HTTP', async () => {
+    await using curlew = await setUp()
+    const socket = await RawSocket.open(await listen(curlew.app))
+    const body = lines(1000)
+    socket.write(
+      'POST /v1/topics/one/records?stream=true HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n' +
+        `${body.length.toString(16)}\r\n${body}\r\nnone\r\n`,
+    )
+    expect(await socket.closed()).not.toContain('"committed":"no"')
+    await curlew.app.whenIdle()
+    expect(curlew.storage.offsets(one.id, 0)).toMatchObject({ logEndOffset: 1000 })
+  })
+
   test('refuses what makes no sense for it', async () => {
     await using curlew = await setUp()
     const json = await curlew.produce('one', '{}', 'application/json', { stream: 'true' })

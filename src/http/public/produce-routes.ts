@@ -160,6 +160,7 @@ function upload(
     trace: traceHeader(request, reply),
     traceId: traceIdOf(request),
     maxLineBytes: request.routeOptions.bodyLimit,
+    begins: () => reply.raw.flushHeaders(),
   })
   reply
     .header('content-type', NDJSON)

@@ -25,6 +25,8 @@ export interface UploadRequest {
   readonly trace: RecordHeader | undefined
   readonly traceId: string
   readonly maxLineBytes: number
+  /** Before anything is written: nobody may answer any more that nothing was. */
+  readonly begins: () => void
 }
 
 export class Upload {
@@ -109,7 +111,8 @@ export class Upload {
   }
 
   #produce({ records, locate }: ProduceRecords): Promise<ProduceOutcome> {
-    const { topic, acks } = this.#request
+    const { topic, acks, begins } = this.#request
+    if (this.#chunk === 0) begins()
     return new Promise((resolve) => {
       this.#front.producer.produce(
         { topic, acks, records, expectedTail: undefined, locate },
