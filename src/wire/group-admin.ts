@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import { Type } from 'typebox'
 import { ASSIGNORS, GROUP_BOUNDS } from '../core/group-settings.ts'
 import { LIMITS } from '../core/limits.ts'
-import { OffsetReceipt, TopicPartitions } from './group-members.ts'
+import { MEMBER_PATTERN, OffsetReceipt, TopicPartitions } from './group-members.ts'
 import { Int64, ref, Words } from './schema.ts'
 
 export const GROUPS_PER_PAGE = 1_000
@@ -31,7 +31,10 @@ const offsets = Type.Optional(
 export const CommitBody = Type.Object(
   {
     memberId: Type.Optional(
-      Type.String({ description: 'Absent with the cursor of a member, or without members.' }),
+      Type.String({
+        pattern: MEMBER_PATTERN,
+        description: 'Absent with the cursor of a member, or without members.',
+      }),
     ),
     memberEpoch: Type.Optional(Type.Integer({ minimum: 0, maximum: 0x7fff_ffff })),
     cursor: Type.Optional(

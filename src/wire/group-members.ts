@@ -11,7 +11,7 @@ export const NAME_PATTERN = '^(?!\\.{1,2}$)(?!__)[A-Za-z0-9._-]{1,249}$'
 const GROUP_DESCRIPTION =
   '1 to 249 of `A-Z a-z 0-9 . _ -`, but not `.` or `..`, and not beginning with `__`'
 const MEMBER_DESCRIPTION = '1 to 64 of `A-Z a-z 0-9 . _ -`; a UUID is best'
-const MEMBER_PATTERN = '^[A-Za-z0-9._-]{1,64}$'
+export const MEMBER_PATTERN = '^[A-Za-z0-9._-]{1,64}$'
 
 const memberId = Type.String({ pattern: MEMBER_PATTERN, description: MEMBER_DESCRIPTION })
 const memberEpoch = Type.Integer({

@@ -6,6 +6,23 @@ import { orders, setUp } from './group-app.ts'
 describe('offsets', () => {
   const commit = (curlew: ReturnType<typeof setUp>, body: object) =>
     curlew.call('POST', '/g/offsets', body)
+  const place = { topic: 'orders', partition: 0, offset: 0 }
+
+  test('have a note of a bounded size, set by whoever', async () => {
+    await using curlew = setUp()
+    const longest = [{ ...place, metadata: 'é'.repeat(2_048) }]
+    expect((await commit(curlew, { offsets: longest })).statusCode).toBe(200)
+    const offsets = [place, { ...place, metadata: 'é'.repeat(2_049) }]
+    for (const method of ['POST', 'PUT'] as const) {
+      const refused = await curlew.call(method, '/g/offsets', { offsets })
+      expect(refused.json()).toMatchObject({
+        code: 'invalid-request',
+        errors: [{ pointer: '/offsets/1/metadata' }],
+      })
+    }
+    const kept = await curlew.call('GET', '/g/offsets')
+    expect(kept.json()).toMatchObject({ offsets: longest })
+  })
 
   test('are committed by the cursor of a member alone', async () => {
     await using curlew = setUp()
@@ -77,6 +94,8 @@ describe('offsets', () => {
     [{ memberId: 'm', offsets: [{ topic: 'orders', partition: 0, offset: 0 }] }, '/memberEpoch'],
     [{ memberEpoch: 1, offsets: [{ topic: 'orders', partition: 0, offset: 0 }] }, '/memberId'],
     [{ offsets: [{ topic: 'orders', partition: 0, offset: -1 }] }, '/offsets/0/offset'],
+    [{ memberId: 'a b', memberEpoch: 1, offsets: [place] }, '/memberId'],
+    [{ offsets: [{ ...place, metadata: '\ud800' }] }, '/offsets/0/metadata'],
   ])('refuse %j at %s', async (body, pointer) => {
     await using curlew = setUp()
     const answer = await commit(curlew, body)

@@ -19,7 +19,7 @@ import { sendAsciiJson } from '../json-answer.ts'
 import { registerSchemas } from '../route-rules.ts'
 import { traceIdOf } from '../trace-context.ts'
 import type { GroupRoutesDeps } from './group-member-routes.ts'
-import { cursorOf, groupIdOf, invalid, memberIdOf, receiptOf } from './group-request.ts'
+import { checkNotes, cursorOf, groupIdOf, invalid, memberIdOf, receiptOf } from './group-request.ts'
 
 const TAGS = ['groups']
 const OFFSETS = '/v1/groups/:group/offsets'
@@ -60,6 +60,7 @@ function commitRoute(app: App, { groups }: GroupRoutesDeps): void {
       if (memberEpoch !== undefined && memberId === undefined) {
         throw invalid('/memberId', 'is missing')
       }
+      checkNotes(offsets ?? [])
       const committer = {
         groupId: groupIdOf(request.params.group),
         ...(memberId !== undefined && { memberId: memberIdOf(memberId) }),
@@ -128,6 +129,7 @@ function resetRoute(app: App, { groups }: GroupRoutesDeps): void {
       }
       if (offsets !== undefined) {
         if (topics !== undefined) throw invalid('/topics', 'is for to, not for offsets')
+        checkNotes(offsets)
         sendReceipts(request, reply, await groups.offsets.set(groupId, offsets, request.signal))
         return
       }

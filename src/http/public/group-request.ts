@@ -2,6 +2,7 @@
 import type { GroupId, MemberId } from '../../core/group-settings.ts'
 import { parseGroupId, parseMemberId } from '../../core/group-settings.ts'
 import { isReservedName, parseTopicName } from '../../core/ids.ts'
+import { LIMITS } from '../../core/limits.ts'
 import { isTopicPattern } from '../../core/topic-pattern.ts'
 import type { OffsetOutcome } from '../../front/groups/group-offsets.ts'
 import { assert } from '../../lib/assert.ts'
@@ -60,6 +61,19 @@ function topicNameOf(text: string, pointer: string) {
   const name = parseTopicName(text)
   if (name !== undefined && !isReservedName(name)) return name
   throw invalid(pointer, 'must be the name of a topic, which does not begin with __')
+}
+
+/** @throws ServiceError `invalid-request` for a note that is too long, or that UTF-8 cannot hold */
+export function checkNotes(offsets: readonly { readonly metadata?: string }[]): void {
+  for (const [i, { metadata = '' }] of offsets.entries()) {
+    const pointer = `/offsets/${i}/metadata`
+    if (!metadata.isWellFormed()) {
+      throw invalid(pointer, 'has half a surrogate pair, which is no text')
+    }
+    if (Buffer.byteLength(metadata) > LIMITS.offsetMetadataBytes) {
+      throw invalid(pointer, `is longer than ${LIMITS.offsetMetadataBytes} bytes`)
+    }
+  }
 }
 
 export function invalid(pointer: string, detail: string): ServiceError {
