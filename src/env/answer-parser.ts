@@ -5,7 +5,7 @@
 
 export interface AnswerListener {
   /** Names in lower case. */
-  onHead(status: number, headers: Record<string, string>): void
+  onHead(status: number, headers: Readonly<Record<string, string>>): void
   onData(bytes: Uint8Array): void
   /** `isLast`: the connection is of no use any more. */
   onEnd(isLast: boolean): void
@@ -23,6 +23,15 @@ const STATUS_LINE = /^HTTP\/1\.1 ([2-5]\d\d)(?: |$)/
 const HEADER = /^([\w-]+):[ \t]*(.*?)[ \t]*$/
 const CHUNK_SIZE = /^([\da-f]{1,12})[ \t]*(?:;|$)/i
 
+interface AnswerHead {
+  readonly text: string
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly isLast: boolean
+  /** Of the body; undefined if it comes in chunks. */
+  readonly bytes: number | undefined
+}
+
 type State = 'head' | 'counted' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers'
 
 export class AnswerParser {
@@ -33,6 +42,8 @@ export class AnswerParser {
   /** Of the body, or of the chunk. */
   #bytesLeft = 0
   #isLast: boolean = false
+  /** Of the answer before: most begin alike, so that it need not be read again. */
+  #lastHead: AnswerHead | undefined
 
   constructor(listener: AnswerListener) {
     this.#listener = listener
@@ -74,7 +85,7 @@ export class AnswerParser {
   #takeLines(text: string): void {
     switch (this.#state) {
       case 'head':
-        this.#takeHead(text.split('\r\n'))
+        this.#takeHead(text)
         return
       case 'chunk-size':
         this.#takeSize(text)
@@ -88,23 +99,15 @@ export class AnswerParser {
     }
   }
 
-  #takeHead([first = '', ...lines]: readonly string[]): void {
-    const status = STATUS_LINE.exec(first)
-    if (status === null) throw new MalformedAnswer('an answer does not begin as one')
-    const headers: Record<string, string | undefined> = Object.create(null)
-    for (const line of lines) {
-      const header = HEADER.exec(line)
-      if (header === null) throw new MalformedAnswer('a header cannot be read')
-      const [, given = '', value = ''] = header
-      const name = given.toLowerCase()
-      if (headers[name] !== undefined) throw new MalformedAnswer(`an answer has ${name} twice`)
-      headers[name] = value
-    }
-    this.#isLast = headers['connection']?.toLowerCase() === 'close'
-    this.#listener.onHead(Number(status[1]), headers as Record<string, string>)
-    if (isChunked(headers)) this.#state = 'chunk-size'
+  #takeHead(text: string): void {
+    const known = this.#lastHead
+    const head = known?.text === text ? known : readHead(text)
+    this.#lastHead = head
+    this.#isLast = head.isLast
+    this.#listener.onHead(head.status, head.headers)
+    if (head.bytes === undefined) this.#state = 'chunk-size'
     else {
-      this.#bytesLeft = lengthOf(headers['content-length'])
+      this.#bytesLeft = head.bytes
       this.#state = 'counted'
       if (this.#bytesLeft === 0) this.#end()
     }
@@ -120,6 +123,28 @@ export class AnswerParser {
   #end(): void {
     this.#state = 'head'
     this.#listener.onEnd(this.#isLast)
+  }
+}
+
+function readHead(text: string): AnswerHead {
+  const [first = '', ...lines] = text.split('\r\n')
+  const status = STATUS_LINE.exec(first)
+  if (status === null) throw new MalformedAnswer('an answer does not begin as one')
+  const headers: Record<string, string | undefined> = Object.create(null)
+  for (const line of lines) {
+    const header = HEADER.exec(line)
+    if (header === null) throw new MalformedAnswer('a header cannot be read')
+    const [, given = '', value = ''] = header
+    const name = given.toLowerCase()
+    if (headers[name] !== undefined) throw new MalformedAnswer(`an answer has ${name} twice`)
+    headers[name] = value
+  }
+  return {
+    text,
+    status: Number(status[1]),
+    headers: headers as Record<string, string>,
+    isLast: headers['connection']?.toLowerCase() === 'close',
+    bytes: isChunked(headers) ? undefined : lengthOf(headers['content-length']),
   }
 }
 

@@ -35,7 +35,7 @@ export class HttpExchange {
     this.#socket = socket
   }
 
-  head(status: number, headers: Record<string, string>): void {
+  head(status: number, headers: InternalAnswer['headers']): void {
     this.#head = { status, headers }
   }
 

@@ -30,12 +30,14 @@ export class AppendExchange {
 
   constructor(count: number) {
     this.#open = count
-    this.results = Array.from({ length: count }, () => {
+    const results: Promise<Result>[] = []
+    for (let i = 0; i < count; i++) {
       const { promise, resolve } = Promise.withResolvers<Result>()
+      results.push(promise)
       this.#settlers.push(resolve)
       this.#isOpen.push(true)
-      return promise
-    })
+    }
+    this.results = results
   }
 
   async run(

@@ -23,6 +23,8 @@ const SESSION_BYTES = 12
 const SIGNATURE_BYTES = 32
 /** In place of a body's hash where bodies are not signed. */
 const UNSIGNED = '-'
+/** To copy so much costs less than a hash that takes its input in parts. */
+const MAX_JOINED_BYTES = 16 * 1024
 /** Known to everybody: the signature then finds nodes that are set up differently, and nothing else. */
 const NO_SECRET = 'no secret'
 const FORMAT =
@@ -104,8 +106,13 @@ export class RequestSignature {
 }
 
 function hashOf(body: readonly Uint8Array[]): string {
-  const [only] = body
-  if (only !== undefined && body.length === 1) return hash('sha256', only, 'base64url')
+  let bytes = 0
+  for (const part of body) bytes += part.length
+  if (bytes <= MAX_JOINED_BYTES) {
+    const [only] = body
+    const whole = only !== undefined && body.length === 1 ? only : Buffer.concat(body, bytes)
+    return hash('sha256', whole, 'base64url')
+  }
   const sum = createHash('sha256')
   for (const part of body) sum.update(part)
   return sum.digest('base64url')

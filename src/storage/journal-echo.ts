@@ -52,7 +52,7 @@ export class EchoBuilder {
 
   /** A copy; undefined if the frames need more than there may be. */
   take(): Uint8Array | undefined {
-    return this.#tooLarge ? undefined : Uint8Array.from(this.#bytes.subarray(0, this.#end))
+    return this.#tooLarge ? undefined : new Uint8Array(this.#bytes.subarray(0, this.#end))
   }
 
   #makeRoom(size: number): boolean {
@@ -77,7 +77,7 @@ export function decodeEcho(echo: Uint8Array): EchoedFrame[] {
     const start = kind === FRAME.append ? at : at + LENGTH_BYTES
     const end = kind === FRAME.append ? at : start + bytes.readUInt16BE(at)
     // Copied: whoever reads the journal goes on with the buffer.
-    frames.push({ kind, logId, payload: Uint8Array.from(bytes.subarray(start, end)) })
+    frames.push({ kind, logId, payload: new Uint8Array(bytes.subarray(start, end)) })
     at = end
   }
   return frames

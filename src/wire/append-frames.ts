@@ -56,7 +56,7 @@ export class AppendFrameReader {
       at = start + length
       frames.push(decodeFrame(bytes.subarray(start, at)))
     }
-    this.#rest = at === bytes.length ? bytes.subarray(at) : Uint8Array.from(bytes.subarray(at))
+    this.#rest = at === bytes.length ? bytes.subarray(at) : new Uint8Array(bytes.subarray(at))
     return frames
   }
 }

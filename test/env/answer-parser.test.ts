@@ -4,7 +4,7 @@ import { AnswerParser, MalformedAnswer } from '../../src/env/answer-parser.ts'
 
 interface Seen {
   status: number
-  headers: Record<string, string>
+  headers: Readonly<Record<string, string>>
   body: string
   end: 'open' | 'ended' | 'last'
 }
@@ -54,6 +54,20 @@ const EXPECTED: Seen[] = [
 ]
 
 describe('answers of nodes', () => {
+  test('that begin like the one before are told alike, and others as they are', () => {
+    const other = COUNTED.replace('5', '4').replace('hello', 'bye!')
+    const [counted, , chunked] = EXPECTED as [Seen, Seen, Seen, Seen]
+    const changed = { ...counted, headers: { ...counted.headers, 'content-length': '4' } }
+    expect(parse([COUNTED + COUNTED + other + CHUNKED + CHUNKED + COUNTED])).toEqual([
+      counted,
+      counted,
+      { ...changed, body: 'bye!' },
+      chunked,
+      chunked,
+      counted,
+    ])
+  })
+
   test('are read one after the other, however they are cut', () => {
     const all = COUNTED + EMPTY + CHUNKED + LAST
     expect(parse([all])).toEqual(EXPECTED)
