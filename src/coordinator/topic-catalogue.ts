@@ -1,6 +1,6 @@
 /**
- * The topics as groups see them: which there are and how many partitions they have. Most changes of
- * the metadata change neither, and cost groups nothing.
+ * The topics as groups see them: which there are, how many partitions they have, and in which racks
+ * the replicas are. Most changes of the metadata change none of it, and cost groups nothing.
  */
 import type { AssignableTopic } from '../core/assignable.ts'
 import type { TopicId, TopicName } from '../core/ids.ts'
@@ -13,6 +13,9 @@ export interface CatalogueTopic extends AssignableTopic {
   readonly name: TopicName
 }
 
+/** Of nodes. */
+type Racks = ReadonlyMap<number, string>
+
 /** Subscriptions whose topics are remembered. */
 const RESOLVED_MAX = 10_000
 const NOTHING: readonly CatalogueTopic[] = []
@@ -21,12 +24,13 @@ export class TopicCatalogue {
   #image: MetadataImage | undefined
   #topics: MetadataImage['topics'] = new Map()
   #removed: MetadataImage['removedTopics'] = new Map()
-  #byName = new Map<TopicName, CatalogueTopic>()
+  #racks: Racks = new Map()
+  #byName = new Map<TopicName, KnownTopic>()
   #byId = new Map<TopicId, CatalogueTopic>()
   readonly #resolved = new Map<string, readonly CatalogueTopic[]>()
   #version = 0
 
-  /** Grows when topics come or go, or get more partitions. */
+  /** Grows when topics come or go, get more partitions, or have replicas in other racks. */
   get version(): number {
     return this.#version
   }
@@ -46,20 +50,24 @@ export class TopicCatalogue {
 
   follow(image: MetadataImage): void {
     if (image === this.#image) return
-    this.#image = image
-    const isSame = image.topics === this.#topics && image.removedTopics === this.#removed
-    if (isSame) return
+    const isElsewhere = image.nodes !== this.#image?.nodes || image.members !== this.#image.members
+    const racks = isElsewhere ? racksIn(image, this.#racks) : this.#racks
     const wereRemoved = this.#removed
+    const isSame =
+      image.topics === this.#topics && image.removedTopics === wereRemoved && racks === this.#racks
+    this.#image = image
+    if (isSame) return
     this.#topics = image.topics
     this.#removed = image.removedTopics
-    const byName = new Map<TopicName, CatalogueTopic>()
+    this.#racks = racks
+    const byName = new Map<TopicName, KnownTopic>()
     let changed = image.removedTopics !== wereRemoved
     for (const topic of image.topics.values()) {
       if (isReservedName(topic.name)) continue
       const before = this.#byName.get(topic.name)
-      const isKnown = before?.topicId === topic.id && before.partitions === topic.partitions.length
+      const isKnown = before?.isStill(topic, racks) === true
       if (!isKnown) changed = true
-      byName.set(topic.name, isKnown ? before : this.#entry(topic))
+      byName.set(topic.name, isKnown ? before : new KnownTopic(topic, racks))
     }
     if (!changed && byName.size === this.#byName.size) return
     this.#byName = byName
@@ -88,15 +96,66 @@ export class TopicCatalogue {
     const names = [...new Set(subscription.topics)]
     return names.map((name) => this.#byName.get(name)).filter((topic) => topic !== undefined)
   }
+}
 
-  #entry({ name, id: topicId, partitions: { length: partitions } }: TopicImage): CatalogueTopic {
-    const racksOf = (partition: number): readonly string[] => {
-      const image = this.#image
-      const replicas = image?.topicsById.get(topicId)?.partitions[partition]?.replicas ?? []
-      return replicas.map((nodeId) => image?.nodes.get(nodeId)?.rack ?? '')
-    }
-    return { name, topicId, partitions, racksOf }
+/** A topic as it was when it changed last for groups. */
+class KnownTopic implements CatalogueTopic {
+  readonly name: TopicName
+  readonly topicId: TopicId
+  readonly partitions: number
+  /** The latest that said the same. */
+  #image: TopicImage
+  #racks: Racks
+
+  constructor(image: TopicImage, racks: Racks) {
+    this.name = image.name
+    this.topicId = image.id
+    this.partitions = image.partitions.length
+    this.#image = image
+    this.#racks = racks
   }
+
+  racksOf(partition: number): readonly string[] {
+    const { replicas = [] } = this.#image.partitions[partition] ?? {}
+    return replicas.map((nodeId) => this.#racks.get(nodeId) ?? '')
+  }
+
+  /** Whether to groups the topic is what it was. */
+  isStill(image: TopicImage, racks: Racks): boolean {
+    const isSame =
+      image.id === this.topicId &&
+      image.partitions.length === this.partitions &&
+      ((image === this.#image && racks === this.#racks) || this.#isWhereItWas(image, racks))
+    if (!isSame) return false
+    this.#image = image
+    this.#racks = racks
+    return true
+  }
+
+  #isWhereItWas({ partitions }: TopicImage, racks: Racks): boolean {
+    return partitions.every((partition, i) => {
+      if (partition === this.#image.partitions[i] && racks === this.#racks) return true
+      const before = this.racksOf(i)
+      const { replicas } = partition
+      return (
+        replicas.length === before.length &&
+        replicas.every((nodeId, at) => (racks.get(nodeId) ?? '') === before[at])
+      )
+    })
+  }
+}
+
+/**
+ * Where nodes are, or were when they were up: nothing moves because one is restarted. The same map as
+ * long as it says the same.
+ */
+function racksIn({ nodes, members }: MetadataImage, before: Racks): Racks {
+  const racks = new Map(before)
+  for (const [nodeId, { rack }] of members) if (!racks.has(nodeId)) racks.set(nodeId, rack)
+  for (const [nodeId, { rack }] of nodes) racks.set(nodeId, rack)
+  const isSame =
+    racks.size === before.size && [...racks].every(([nodeId, rack]) => rack === before.get(nodeId))
+  return isSame ? before : racks
 }
 
 /** The same for subscriptions that name the same. */

@@ -10,6 +10,11 @@ export interface AssignableTopic {
   racksOf(partition: number): readonly string[]
 }
 
+export interface AssignablePlace {
+  readonly topic: AssignableTopic
+  readonly partition: number
+}
+
 export interface AssignableMember {
   readonly memberId: MemberId
   /** Instance id of a static member, else the member id: the order that outlasts a restart. */

@@ -1,22 +1,24 @@
 /**
  * The `sticky` assignor: every member keeps what it has; what nobody has goes to those with the
  * least, in the rack of a replica if that costs no balance; then those with the most give to those
- * with the least until no two members that could swap differ by more than one partition.
+ * with the least until no two members that could swap differ by more than one partition, and what is
+ * read from another rack goes where it is nearby, if that costs no balance.
  */
-import type { AssignableMember, AssignableTopic, TargetAssignment } from './assignable.ts'
+import type {
+  AssignableMember,
+  AssignableTopic,
+  AssignablePlace as Place,
+  TargetAssignment,
+} from './assignable.ts'
 import { subscribersByTopic } from './assignable.ts'
 import { LoadHeap } from './load-heap.ts'
 import { PartitionMap } from './partition-map.ts'
+import { RackExchange } from './rack-exchange.ts'
 
 /** Topics with the same subscribers: each partition of them may go to each of these members. */
 interface Pool {
   readonly members: readonly number[]
   readonly topics: AssignableTopic[]
-}
-
-interface Place {
-  readonly topic: AssignableTopic
-  readonly partition: number
 }
 
 /** Pools influence each other through members of several; a few rounds settle what matters. */
@@ -47,6 +49,7 @@ export class StickyAssignment {
       let moved = false
       for (const [i, pool] of pools.entries()) {
         if (this.#balance(pool, held[i] as Held)) moved = true
+        if (this.#hasRacks && this.#bringNear(pool, held[i] as Held)) moved = true
       }
       if (!moved || pools.length === 1) break
     }
@@ -165,6 +168,11 @@ export class StickyAssignment {
     const racks = topic.racksOf(partition)
     const isNear = (member: number) => racks.includes(this.#members[member]?.rack ?? '')
     return (isNear(to) ? 1 : 0) - (isNear(from) ? 1 : 0)
+  }
+
+  #bringNear({ members }: Pool, held: Held): boolean {
+    const rackOf = (member: number) => this.#members[member]?.rack ?? ''
+    return new RackExchange({ members, rackOf, loads: this.#loads }).run(held)
   }
 
   #give(place: Place, member: number, held: Held): void {

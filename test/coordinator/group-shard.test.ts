@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { GroupId, MemberId } from '../../src/core/group-settings.ts'
 import type { TopicName } from '../../src/core/ids.ts'
 import { LIMITS } from '../../src/core/limits.ts'
+import type { NodeImage } from '../../src/metadata/metadata-image.ts'
 import type { JoinGroup, MemberView } from '../../src/wire/groups.ts'
 import { topicImage } from '../front/topics.ts'
 import { ShardWorld } from './shard-world.ts'
@@ -69,6 +70,48 @@ describe('members', () => {
     readers.world.done('heartbeat', { groupId, memberId: id('m1'), memberEpoch, owned: assigned })
     expect(numbers(readers.view('m2').assigned)).toEqual([2, 3])
     expect(readers.world.describe(groupId).state).toBe('stable')
+  })
+
+  test('partitions follow their replicas to other racks, and stay while a node is down', () => {
+    const readers = new Readers()
+    const { world } = readers
+    const nodes = (racks: readonly string[]) => {
+      const all = racks.map((rack, i): [number, NodeImage] => {
+        return [i + 1, { id: i + 1, url: '', rack, incarnation: 1, draining: false }]
+      })
+      return new Map(all.filter(([, { rack }]) => rack !== ''))
+    }
+    const partitions = A.partitions.map((state, p) => ({ ...state, replicas: [p + 1] }))
+    const look = () => ['m1', 'm2'].map((member) => numbers(readers.view(member).assigned))
+    const seen = (racks: readonly string[]) => {
+      world.metadata.set([{ ...A, partitions }], nodes(racks))
+      world.follow()
+      return look()
+    }
+    const release = (member: string) => {
+      const { memberEpoch, assigned } = readers.view(member)
+      world.done('heartbeat', { groupId, memberId: id(member), memberEpoch, owned: assigned })
+    }
+    world.metadata.set([{ ...A, partitions }], nodes(['x', 'x', 'y', 'y']))
+    readers.join('m1', { rack: 'x' })
+    readers.join('m2', { rack: 'y' })
+    release('m1')
+    expect(look()).toEqual([
+      [0, 1],
+      [2, 3],
+    ])
+    const records = world.log.length
+    seen(['x', '', 'y', 'y'])
+    seen(['x', 'x', 'y', 'y'])
+    expect(world.log).toHaveLength(records)
+    expect(seen(['x', 'y', 'x', 'y'])).toEqual([[0], [3]])
+    expect(numbers(readers.view('m1').revoking)).toEqual([1])
+    release('m1')
+    release('m2')
+    expect(look()).toEqual([
+      [0, 2],
+      [1, 3],
+    ])
   })
 
   test('a join can be repeated, and may change what the member wants', () => {

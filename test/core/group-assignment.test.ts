@@ -111,6 +111,57 @@ describe('sticky', () => {
     })
   })
 
+  test('follows replicas to other racks, and moves nothing that gains nothing by it', () => {
+    const racks = [['x'], ['x'], ['x'], ['y'], ['y'], ['y'], ['x', 'y']]
+    const topics = [topic('a', 7, racks)]
+    const members = { m1: { topics, rack: 'x' }, m2: { topics, rack: 'y' } }
+    const rounds = new Rounds('sticky')
+    const before = rounds.run(members)
+    expect(before.get('m2')).toEqual(['a/3', 'a/4', 'a/5'])
+    racks[0] = ['y']
+    racks[5] = ['x']
+    const exchanged = rounds.run(members)
+    expect(exchanged.get('m2')).toEqual(['a/0', 'a/3', 'a/4'])
+    expect(moved(before, exchanged)).toBe(2)
+    racks[1] = ['y']
+    const given = rounds.run(members)
+    expect(given.get('m2')).toEqual(['a/0', 'a/1', 'a/3', 'a/4'])
+    racks[2] = ['z']
+    expect(rounds.run(members)).toEqual(given)
+  })
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'moves for racks what gains, and not again, seed %i',
+    (seed) => {
+      const random = new SeededRandom(seed)
+      const pick = (n: number) => random.uint32() % n
+      const names = ['x', 'y', 'z']
+      const rack = () => names[pick(3)] as string
+      const racks = Array.from({ length: 20 }, () => [rack(), rack()])
+      const topics = [topic('a', 20, racks)]
+      const members: Record<string, MemberSpec> = {}
+      for (let m = 0; m < 7; m++) {
+        members[`m${m}`] = pick(4) === 0 ? { topics } : { topics, rack: rack() }
+      }
+      const near = (got: Map<string, string[]>) => {
+        const isNear = (name: string, place: string) =>
+          racks[Number(place.slice(2))]?.includes(members[name]?.rack ?? '')
+        return [...got].flatMap(([name, own]) => own.filter((place) => isNear(name, place))).length
+      }
+      const rounds = new Rounds('sticky')
+      let got = rounds.run(members)
+      for (let change = 0; change < 30; change++) {
+        racks[pick(20)] = [rack(), rack()]
+        const nearBefore = near(got)
+        const next = rounds.run(members)
+        check(next, members, true)
+        expect(moved(got, next)).toBeLessThanOrEqual(2 * (near(next) - nearBefore))
+        expect(moved(next, rounds.run(members))).toBe(0)
+        got = next
+      }
+    },
+  )
+
   test.each([1, 2, 3, 4, 5, 6, 7, 8])('holds its promises at random, seed %i', (seed) => {
     const random = new SeededRandom(seed)
     const pick = (n: number) => random.uint32() % n
