@@ -36,6 +36,8 @@ const READY_MS = 60_000
 const STOP_MS = 20_000
 /** What was killed comes back after so long, as a supervisor would have it. */
 const RESTART_MS = 15_000
+/** How parts end after a plain `kill`, in good order: HAProxy says 128 and the signal. */
+const ENDED_BY_KILL = new Set([0, 143])
 
 const TOOLS = [
   { name: 'etcd', package: 'etcd-server', paths: ['/usr/bin/etcd'] },
@@ -160,13 +162,14 @@ function start(part: Part): ChildProcess {
   }
   child.once('exit', (code, signal) => {
     if (isStopping) return
-    if (signal === null) {
-      console.error(`${name} ended by itself (${code}); stopping the cluster`)
+    if (signal === null && !ENDED_BY_KILL.has(code ?? 0)) {
+      console.error(`${name} failed (${code}); stopping the cluster`)
       process.exitCode = 1
       void stop()
       return
     }
-    console.log(`${name} was killed (${signal}); it starts again in ${RESTART_MS / 1000} s`)
+    const how = signal === null ? 'was stopped' : `was killed (${signal})`
+    console.log(`${name} ${how}; it starts again in ${RESTART_MS / 1000} s`)
     running.splice(
       running.findIndex((part) => part.child === child),
       1,
