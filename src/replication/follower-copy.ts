@@ -118,10 +118,8 @@ export class FollowerCopy {
   #append(part: ReplicaFetchData, leaderEpoch: number): Applied | Promise<Applied> {
     let bytes = 0
     for (const batch of part.batches) bytes += batch.length
-    const entered = bytes === 0 || this.#enter(bytes)
-    if (entered === true) return this.#admit(part, bytes, leaderEpoch)
-    if (entered === false) return 'later'
-    return entered.then((isIn) => (isIn ? this.#admit(part, bytes, leaderEpoch) : 'later'))
+    if (bytes === 0) return this.#admit(part, bytes, leaderEpoch)
+    return this.#enter(bytes, () => this.#admit(part, bytes, leaderEpoch))
   }
 
   #admit(part: ReplicaFetchData, bytes: number, leaderEpoch: number): Applied | Promise<Applied> {
@@ -271,15 +269,18 @@ export class FollowerCopy {
     )
   }
 
-  #enter(bytes: number): boolean | Promise<boolean> {
-    let isIn: boolean | undefined
-    let tell = (entered: boolean) => {
-      isIn = entered
+  /** As soon as there is room; `take` takes it at once, before others are let in. */
+  #enter(bytes: number, take: () => Applied | Promise<Applied>): Applied | Promise<Applied> {
+    let taken: Applied | Promise<Applied> | undefined
+    let settle = (now: Applied | Promise<Applied>) => {
+      taken = now
     }
-    this.#storage.gate.enter(bytes, (outcome) => tell(outcome === 'entered'))
-    if (isIn !== undefined) return isIn
+    this.#storage.gate.enter(bytes, (outcome) => {
+      settle(outcome === 'entered' ? attempt(take) : 'later')
+    })
+    if (taken !== undefined) return taken
     return new Promise((resolve) => {
-      tell = resolve
+      settle = resolve
     })
   }
 
@@ -294,6 +295,15 @@ export class FollowerCopy {
   #name(): { topic: string; partition: number } {
     const { topicName, partition } = this.replica.log.identity
     return { topic: topicName, partition }
+  }
+}
+
+/** Whoever lets in what waits is not to be met by what goes wrong with it. */
+function attempt<T>(job: () => T | Promise<T>): T | Promise<T> {
+  try {
+    return job()
+  } catch (error) {
+    return Promise.reject(error)
   }
 }
 

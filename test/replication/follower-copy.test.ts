@@ -3,6 +3,7 @@ import { stampBatch } from '../../src/core/record-batch.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import type { ReplicaFetchPart } from '../../src/wire/replica-fetch.ts'
 import { ClusterHarness, TOPIC_ID } from './cluster-harness.ts'
+import { SMALL } from './replica-harness.ts'
 
 /** Node 2 copies node 1, which sends what the test makes of its answers. */
 async function copied(
@@ -166,4 +167,25 @@ test('a log that begins anew takes nothing from a leader that was replaced meanw
   cluster.elect(-1)
   await cluster.clock.runFor(1_000)
   expect(bounds(cluster.log(2))).toEqual([3, 3])
+})
+
+test('records of many partitions that wait for room take no more than there is', async () => {
+  const partitions = [0, 1, 2, 3]
+  const cluster = new ClusterHarness({ replicas: [1, 2], partitions: partitions.length })
+  await cluster.start(1)
+  for (const partition of partitions) {
+    cluster.elect(1, { isr: [1] }, partition)
+    await cluster.appended(1, ['x'.repeat(5_000)], { partition })
+  }
+  const { fileSystem, manager } = await cluster.start(2)
+  fileSystem.latencyMs = 20
+  let mostBytes = 0
+  for (const partition of partitions) {
+    cluster.replica(2, partition).observe(() => {
+      mostBytes = Math.max(mostBytes, manager.storage.unwrittenBytes)
+    })
+  }
+  for (const partition of partitions) await cluster.untilCopied([1, 2], partition)
+  expect(cluster.log(2, 3).endOffset).toBe(1)
+  expect(mostBytes).toBeLessThanOrEqual(SMALL.maxUnwrittenBytes)
 })
