@@ -36,13 +36,13 @@ class World {
   fetch(
     nodeId: number,
     fetchOffset: number,
-    fields: { durable?: number; life?: number } = {},
+    fields: { durable?: number; life?: number; start?: number } = {},
   ): void {
-    const { durable = fetchOffset, life = this.incarnations.get(nodeId) ?? 0 } = fields
+    const { durable = fetchOffset, life = this.incarnations.get(nodeId) ?? 0, start = 0 } = fields
     this.seenMs.set(nodeId, this.nowMs)
     this.inSync.fetched(
       nodeId,
-      { incarnation: life, fetchOffset, durableOffset: durable, logStartOffset: 0 },
+      { incarnation: life, fetchOffset, durableOffset: durable, logStartOffset: start },
       this.ownEnd,
       this.nowMs,
     )
@@ -151,6 +151,21 @@ describe('the high watermark', () => {
     world.fetch(2, 3)
     expect(world.advance()).toBe(10)
   })
+})
+
+test.each<[string, Partial<Assignment>, IsrProposal | undefined]>([
+  ['in sync', {}, undefined],
+  ['eligible', { isr: [1, 2], elr: [3] }, undefined],
+  ['about to join', { isr: [1, 2] }, { isr: [1, 2, 3], added: [], revision: 1 }],
+])('records are removed for good when those %s have removed them', (_, assignment, proposal) => {
+  const world = new World(assignment)
+  if (proposal !== undefined) world.inSync.propose(proposal)
+  world.append(10)
+  world.fetch(2, 10, { start: 5 })
+  world.fetch(3, 10)
+  expect(world.inSync.haveRemoved(5)).toBe(false)
+  world.fetch(3, 10, { start: 5 })
+  expect(world.inSync.haveRemoved(5)).toBe(true)
 })
 
 describe('a replica joins', () => {

@@ -93,6 +93,8 @@ export class ClusterHarness {
   readonly transactions: Transaction[] = []
   logger: Logger = nullLogger
   storeFate: StoreFate = () => 'done'
+  /** Whether nodes can be sure that nobody else was elected. */
+  isFresh: boolean = true
   /** Disks of nodes that start from now on take no time at all, not even a turn. */
   hasInstantDisks: boolean = false
   /** Looks at, or changes, what a leader answers; may throw. */
@@ -191,7 +193,7 @@ export class ClusterHarness {
         cluster: {
           store: this.#store(process),
           peer: (leader) => this.#peer(process, leader),
-          isFresh: () => true,
+          isFresh: () => this.isFresh,
           reregister: () => undefined,
         },
         onFatal: (error) => fatal.push(error),

@@ -247,6 +247,7 @@ test('a follower of a topic that is not synced may be trusted again once it is i
   cluster.elect(1)
   await cluster.appended(1, ['a'])
   await cluster.untilCopied([1, 2])
+  await cluster.clock.run(cluster.node(2).manager.storage.checkpoints.run(false))
   cluster.kill(2)
   await cluster.until('it is out of sync', () => cluster.state().isr.length === 1)
   cluster.storeFate = () => new ServiceError('metadata-unavailable', 'not now')

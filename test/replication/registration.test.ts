@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { nullLogger } from '../../src/env/logger.ts'
 import { CONTROLLER_KEY, nodeKey, nodeRegistryKey } from '../../src/metadata/metadata-keys.ts'
 import {
@@ -96,6 +96,25 @@ describe('NodeRegistration', () => {
     expect(isFresh()).toBe(true)
   })
 
+  test('counts a lease from when it was asked for, however late the answers are', async () => {
+    const { store } = world
+    const member = world.boot(1)
+    let givenMs = -1
+    const given = <T>(answer: T): T => {
+      givenMs = member.clock.monotonicMs()
+      return answer
+    }
+    const [grant, keepAlive] = [store.grant.bind(store), store.keepAlive.bind(store)]
+    vi.spyOn(store, 'grant').mockImplementation((ttlMs) => given(grant(ttlMs)))
+    vi.spyOn(store, 'keepAlive').mockImplementation((id) => given(keepAlive(id)))
+    member.handle.faults.latencyMs = TTL_MS / 20
+    await world.clock.run(member.start())
+    for (let i = 0; i < 100; i++) {
+      expect(member.registration.renewedMs).toBeLessThanOrEqual(givenMs)
+      await world.clock.runFor(TTL_MS / 50)
+    }
+  })
+
   test('a store without a quorum costs nobody the registration', async () => {
     const member = await world.join(1)
     world.store.freeze()
@@ -188,6 +207,13 @@ describe('NodeRegistration', () => {
     // It stays the owner of the id, too.
     const { directoryId } = decodeNodeRegistry(world.store.get(nodeRegistryKey(1))!.value)
     expect(directoryId).toBe('directory-1')
+  })
+
+  test('one of two processes that start at once gets the id', async () => {
+    const starts = [world.boot(1), world.boot(1)].map((member) => member.start())
+    const outcomes = await world.clock.run(Promise.allSettled(starts))
+    const refused = outcomes.filter(({ status }) => status === 'rejected')
+    expect(refused).toMatchObject([{ reason: { message: expect.stringContaining('in use') } }])
   })
 
   test('waits until the registration of a process that was killed expires', async () => {

@@ -91,6 +91,7 @@ describe('a compacted log', () => {
     await topic.append(['a', '1'], ['a', '2'])
     topic.manager.storage.appender.roll(topic.log)
     await topic.append(['b', '1'])
+    await topic.run(topic.manager.storage.write(topic.log))
     await topic.compact()
     expect(topic.log.compacted.endOffset).toBe(0)
     await topic.harness.clock.run(topic.manager.storage.checkpoints.run(false))

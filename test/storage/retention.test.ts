@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { TopicConfig } from '../../src/core/topic.ts'
 import { append, DATA, fetchOnce, ReplicaHarness, readAll } from '../replication/replica-harness.ts'
 
@@ -88,4 +88,14 @@ test('deleted records stay deleted after a power failure, as soon as that was sa
   expect(again.offsets(topicId, 0).logStartOffset).toBe(17)
   const records = await readAll(again, topicId, 17)
   expect(records.map(({ offset }) => offset)).toEqual(Array.from({ length: 13 }, (_, i) => 17 + i))
+})
+
+test('nobody is told that records are deleted before that is durable', async () => {
+  const { harness, topicId, manager } = await node({ retentionMs: -1 }, 30)
+  harness.fileSystem.fault = ({ kind }) => (kind === 'durable-write' ? 'crash' : undefined)
+  const told = vi.fn()
+  void manager.deleteRecords(topicId, 0, 17).then(told)
+  await harness.fileSystem.ended
+  await harness.clock.runFor(1_000)
+  expect(told).not.toHaveBeenCalled()
 })
