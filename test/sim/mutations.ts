@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import type { Mutation, Patch } from './mutation-table.ts'
+import type { Mutation, Patch } from './mutation.ts'
 import { MUTATIONS } from './mutation-table.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -73,7 +73,8 @@ async function simulate(copy: string, args: readonly string[]): Promise<string |
 
 async function runTests(copy: string, file: string): Promise<string | undefined> {
   const vitest = join(copy, 'node_modules', 'vitest', 'vitest.mjs')
-  const [code, lines] = await run(copy, [vitest, 'run', '--project', 'unit', file])
+  const project = file.startsWith('test/sim/') ? 'sim' : 'unit'
+  const [code, lines] = await run(copy, [vitest, 'run', '--project', project, file])
   if (code === 0) return undefined
   const failed = lines.find((line) => line.includes('FAIL'))
   return `${file}: ${failed?.split(' > ').slice(1).join(' > ') ?? `exit ${code}`}`
