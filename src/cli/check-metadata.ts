@@ -3,6 +3,7 @@ import type { Clock } from '../env/clock.ts'
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { DamagedStoreError } from '../metadata/metadata-store.ts'
 import { metadataCopyPath } from '../nodes/metadata-copy.ts'
+import { isOfStorageNode } from '../storage/last-registration.ts'
 import type { OfflineDeps } from './offline-deps.ts'
 
 const WAY_OUT =
@@ -14,6 +15,8 @@ export async function checkMetadata(
   dataDirectory: string,
   mustExist = false,
 ): Promise<boolean> {
+  // Whatever lies there then is not what the node goes by.
+  if (await isOfStorageNode(fileSystem, dataDirectory)) return true
   const path = `${dataDirectory}/metadata.db`
   if ((await fileSystem.size(path)) === undefined) {
     // A node that has run has made a copy of them.

@@ -10,6 +10,7 @@ import { readCheckpoint, replayStart, writeCheckpoint } from '../storage/checkpo
 import type { JournalPosition } from '../storage/journal-index.ts'
 import type { ReplayOutcome } from '../storage/journal-replay.ts'
 import { JournalReplay } from '../storage/journal-replay.ts'
+import { isOfStorageNode } from '../storage/last-registration.ts'
 import { logDirectory } from '../storage/log-files.ts'
 import { LogManager } from '../storage/log-manager.ts'
 import { quarantinePath } from '../storage/quarantine.ts'
@@ -43,6 +44,10 @@ export async function repair(deps: RepairDeps, options: RepairOptions): Promise<
   const { dataDirectory } = options
   if ((await deps.fileSystem.size(dataDirectory)) === undefined) {
     deps.write(`${dataDirectory}: no such folder`)
+    return 2
+  }
+  if (options.rebuildMetadata === true && (await isOfStorageNode(deps.fileSystem, dataDirectory))) {
+    deps.write(`${dataDirectory} belongs to a storage node, whose cluster has its metadata in etcd`)
     return 2
   }
   const lock = await deps.fileSystem.lock(`${dataDirectory}/lock`)

@@ -23,7 +23,8 @@ import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.t
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
-import { readIdentity } from '../storage/node-identity.ts'
+import { isOfStorageNode } from '../storage/last-registration.ts'
+import { DataDirectoryError, readIdentity } from '../storage/node-identity.ts'
 import { drained } from './drained.ts'
 import { measureGroups } from './group-metrics.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -144,6 +145,11 @@ async function start(
 
 async function startMetadata(config: Config, deps: StandaloneDeps, lifecycle: Lifecycle) {
   await deps.fileSystem.makeDirectory(config.data)
+  if (await isOfStorageNode(deps.fileSystem, config.data)) {
+    throw new DataDirectoryError(
+      `${config.data} belongs to a storage node of a cluster: start it with \`curlew storage\``,
+    )
+  }
   // A folder that has an identity has had metadata: without them its records belong to nothing.
   const isKnown = (await readIdentity(deps.fileSystem, config.data)) !== undefined
   const store = EmbeddedStore.open(deps, {

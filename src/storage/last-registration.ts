@@ -25,6 +25,14 @@ export async function readLastRegistration(
     : undefined
 }
 
+/** Whether the folder is that of a storage node of a cluster: its metadata are elsewhere. */
+export async function isOfStorageNode(
+  fileSystem: FileSystem,
+  dataDirectory: string,
+): Promise<boolean> {
+  return (await fileSystem.size(`${dataDirectory}/${NAME}`)) !== undefined
+}
+
 /**
  * Durable when it resolves. Written in place, so that a full disk does not stand in the way; torn, it
  * says nothing, which is safe.

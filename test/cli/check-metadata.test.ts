@@ -6,6 +6,7 @@ import { checkMetadata } from '../../src/cli/check-metadata.ts'
 import { NodeFileSystem } from '../../src/env/node-file-system.ts'
 import { SystemClock } from '../../src/env/system-clock.ts'
 import { EmbeddedStore } from '../../src/metadata/embedded-store.ts'
+import { writeLastRegistration } from '../../src/storage/last-registration.ts'
 
 const clock = new SystemClock()
 const fileSystem = new NodeFileSystem()
@@ -27,6 +28,13 @@ beforeEach(async () => {
 afterEach(() => rmSync(directory, { recursive: true }))
 
 test('says nothing of metadata that are whole', async () => {
+  expect(await checkMetadata(deps, directory)).toBe(true)
+  expect(said).toEqual([])
+})
+
+test('does not look for those of a storage node, which are not in its folder', async () => {
+  await writeLastRegistration(fileSystem, directory, 7)
+  writeFileSync(join(directory, 'metadata.db'), '')
   expect(await checkMetadata(deps, directory)).toBe(true)
   expect(said).toEqual([])
 })

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { dump } from '../../src/cli/dump.ts'
 import { repair } from '../../src/cli/repair.ts'
 import type { TopicId } from '../../src/core/ids.ts'
+import { writeLastRegistration } from '../../src/storage/last-registration.ts'
 import { append, DATA, ReplicaHarness, readAll } from '../replication/replica-harness.ts'
 import { CompactedTopic } from '../storage/compacted-topic.ts'
 
@@ -28,6 +29,7 @@ async function closedFolder() {
 async function run(
   harness: ReplicaHarness,
   apply: boolean,
+  rebuildMetadata = false,
 ): Promise<{ code: number; lines: string[] }> {
   const lines: string[] = []
   const deps = {
@@ -37,7 +39,7 @@ async function run(
     logger: harness.logger,
     write: (line: string) => lines.push(line),
   }
-  const code = await repair(deps, { dataDirectory: DATA, apply })
+  const code = await repair(deps, { dataDirectory: DATA, apply, rebuildMetadata })
   return { code, lines }
 }
 
@@ -227,4 +229,15 @@ test('prints every kind of file, and says what is not valid', async () => {
   expect(lines[2]).toMatch(/offsets 2-2/)
   expect(await dump(deps, `${DATA}/node.json`)).toBe(2)
   expect(await dump(deps, `${DATA}/nothing`)).toBe(2)
+})
+
+test('makes no metadata for a storage node, whose cluster has them', async () => {
+  const { harness } = await closedFolder()
+  await writeLastRegistration(harness.fileSystem, DATA, 7)
+  const { code, lines } = await run(harness, true, true)
+  expect(code).toBe(2)
+  expect(lines).toEqual([
+    `${DATA} belongs to a storage node, whose cluster has its metadata in etcd`,
+  ])
+  expect(await harness.fileSystem.size(`${DATA}/metadata.db`)).toBeUndefined()
 })

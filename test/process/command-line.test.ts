@@ -1,5 +1,5 @@
 /** The command line: help, mistakes, and data that must not be touched. */
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CommandResult } from '../support/curlew-process.ts'
@@ -124,6 +124,18 @@ describe('data that is not ours to touch', () => {
 
   const startOn = async (path: string): Promise<CommandResult> =>
     runCurlew(['standalone', `--port=${await freePort()}`, `--data=${path}`])
+
+  it('is left alone when it is that of a storage node, even of one that runs', async () => {
+    const path = join(directory.path, 'storage-node')
+    await mkdir(path)
+    await writeFile(join(path, 'registered.json'), '')
+    const { code, stderr } = await startOn(path)
+    expect(code).toBe(1)
+    expect(stderr).toBe(
+      `curlew: ${path} belongs to a storage node of a cluster: start it with \`curlew storage\`\n`,
+    )
+    expect(await readdir(path)).toEqual(['registered.json'])
+  })
 
   it('is left alone when a newer version wrote it', async () => {
     const copy = join(directory.path, 'newer')
