@@ -148,7 +148,9 @@ export class Reader {
       if (isMoved && (leftMs > 0 || waitMs === 0)) continue
       const page = this.#page(request, start, positions, selection, {
         isFull: isFull(fetched, positions),
-        terms: termsOf(fetched, start, positions, leaderEpoch),
+        terms: isForGood(request.topic)
+          ? termsOf(fetched, start, positions, leaderEpoch)
+          : undefined,
         startMs,
         fetchedMs: clock.monotonicMs(),
       })
@@ -175,9 +177,9 @@ export class Reader {
     const { renderer, clock } = this.#deps
     const cursor = after.cursor()
     const range = `${start.offsetsText()}.${cursor}`
-    const tag = isFull && records > 0 ? `"${format}.${range}"` : undefined
+    const tag = isForGood(topic) && isFull && records > 0 ? `"${format}.${range}"` : undefined
     const body =
-      terms === undefined
+      isForGood(topic) && terms === undefined
         ? renderer.cached(range, topic, slices, cursor, format)
         : renderer.render(topic, slices, cursor, format)
     const timing = {
@@ -186,6 +188,14 @@ export class Reader {
     }
     return { records, after, cursor, tag, terms, body, timing }
   }
+}
+
+/**
+ * Whether what lies between two offsets stays as it is. Compaction takes records out; a page from before would
+ * bring back a key whose tombstone, on a later page, is gone already.
+ */
+function isForGood({ config }: TopicImage): boolean {
+  return config.cleanup === 'delete'
 }
 
 /** Names a read completely, but for how long it waits. */

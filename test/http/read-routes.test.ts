@@ -10,6 +10,7 @@ import { listen } from './test-app.ts'
 
 const one = topicImage('one', 1)
 const three = topicImage('three', 3)
+const compacted = topicImage('compacted', 3, { cleanup: 'compact' })
 
 interface Page {
   readonly records: { readonly value: string; readonly partition: number }[]
@@ -17,7 +18,7 @@ interface Page {
 }
 
 async function setUp() {
-  const parts = frontApp([one, three])
+  const parts = frontApp([one, three, compacted])
   await parts.app.ready()
   const append = (topic: TopicImage, partition: number, records: readonly RecordInput[]) => {
     parts.storage.appendBatch(topic.id, partition, encodeBatch(records))
@@ -100,6 +101,28 @@ describe('read', () => {
     const tail = await curlew.get('one/records')
     expect([tail.headers['cache-control'], tail.headers['etag']]).toEqual(['no-store', undefined])
   })
+
+  test.each([[[0]], [[0, 1]]])(
+    'keeps no page of partitions %j of a compacted topic, whose records may go at any time',
+    async (partitions) => {
+      await using curlew = await setUp()
+      const { signal } = new AbortController()
+      curlew.put(compacted, 0, 'a', 'b', 'c')
+      const query = partitions.map((partition) => `partition=${partition}`).join('&')
+      const url = `compacted/records?limit=2&${query}`
+      const { cursor } = await curlew.page(url)
+      for (const asked of [url, `${url}&cursor=${cursor}`]) {
+        const { headers } = await curlew.get(asked)
+        expect([headers['cache-control'], headers['etag']]).toEqual(['no-store', undefined])
+      }
+      const range = { ...request().range, partitions }
+      const some = { ...request(), topic: compacted, range, limit: 2 }
+      const first = await readPage(curlew.front.reader, some, signal)
+      const second = await readPage(curlew.front.reader, some, signal)
+      expect(second.body).not.toBe(first.body)
+      expect(curlew.front.reader.isCurrent(first)).toBe(false)
+    },
+  )
 
   test('gives the same bytes again without rendering them again', async () => {
     await using curlew = await setUp()
