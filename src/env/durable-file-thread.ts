@@ -3,24 +3,19 @@
  * Blocking is the point: write and sync cost one hop, and the thread pool stays free for reads.
  */
 import { fdatasyncSync, writevSync } from 'node:fs'
-import { parentPort } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import { dropBytes } from '../lib/drop-bytes.ts'
 import { isUnsupported } from './direct-writes.ts'
+import type { DurableWrite, ThreadSlot } from './write-slot.ts'
+import { WriteSource } from './write-slot.ts'
 
-export interface DurableWrite {
-  readonly fd: number
-  /** Of the same file, past the page cache; it takes only parts that begin at a page. */
-  readonly directFd: number | undefined
-  readonly parts: readonly Uint8Array[]
-  readonly position: number
-  /** Whether a sync must follow because the descriptor was opened without O_DSYNC. */
-  readonly syncAfter: boolean
+/** Why a write failed. */
+export interface DurableFailure {
+  readonly code: string
+  readonly errno: number
+  readonly syscall: string
+  readonly message: string
 }
-
-/** What came of a write; replies are in the order of the writes. */
-export type DurableReply =
-  | undefined
-  | { code: string; errno: number; syscall: string; message: string }
 
 /** The system may write short at any time, so go on from where it stopped. */
 function writeFully(fd: number, parts: readonly Uint8Array[], position: number): void {
@@ -45,7 +40,7 @@ function wroteDirectly({ directFd, parts, position }: DurableWrite): boolean {
   }
 }
 
-function perform(write: DurableWrite): DurableReply {
+function perform(write: DurableWrite): DurableFailure | undefined {
   try {
     if (!wroteDirectly(write)) writeFully(write.fd, write.parts, write.position)
     if (write.syncAfter) fdatasyncSync(write.fd)
@@ -56,5 +51,5 @@ function perform(write: DurableWrite): DurableReply {
   }
 }
 
-const port = parentPort
-port?.on('message', (write: DurableWrite) => port.postMessage(perform(write)))
+const source = new WriteSource(workerData as ThreadSlot)
+for (;;) source.finish(perform(source.take()))

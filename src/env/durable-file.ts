@@ -1,24 +1,23 @@
 /**
  * Durable writes through one thread per file system. The journal has one write in flight whatever
- * file it is in, so a second thread would only sleep. A MessagePort hands over as fast as shared
- * memory with Atomics here (both 0.16-0.2 ms for 4 KiB, sync included), and needs no protocol.
- * Parts in a SharedArrayBuffer cross without a copy; others are copied.
+ * file it is in, so a second thread would only sleep: writes are done one after the other.
  */
 import { Worker } from 'node:worker_threads'
-import type { DurableReply, DurableWrite } from './durable-file-thread.ts'
+import type { DurableFailure } from './durable-file-thread.ts'
 import type { DurableFile } from './file-system.ts'
+import type { DurableWrite } from './write-slot.ts'
+import { WriteSlot } from './write-slot.ts'
 
 interface Waiter {
+  readonly write: DurableWrite
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
 
 /** The thread; it runs while a file that uses it is open and keeps the process alive only during writes. */
 export class DurableWriter {
-  #worker: Worker | undefined
+  #thread: WriteThread | undefined
   #files = 0
-  /** Of the running thread, in the order of their writes. */
-  #waiters: Waiter[] = []
 
   acquire(): void {
     this.#files++
@@ -27,45 +26,75 @@ export class DurableWriter {
   async release(): Promise<void> {
     this.#files--
     if (this.#files > 0) return
-    const worker = this.#worker
-    this.#worker = undefined
-    await worker?.terminate()
+    const thread = this.#thread
+    this.#thread = undefined
+    await thread?.end()
   }
 
   write(write: DurableWrite): Promise<void> {
-    const worker = this.#worker ?? this.#start()
-    return new Promise((resolve, reject) => {
-      if (this.#waiters.length === 0) worker.ref()
-      this.#waiters.push({ resolve, reject })
-      worker.postMessage(write)
+    this.#thread ??= new WriteThread((ended) => {
+      if (this.#thread === ended) this.#thread = undefined
     })
+    return this.#thread.write(write)
   }
+}
 
-  #start(): Worker {
+class WriteThread {
+  readonly #worker: Worker
+  readonly #slot = new WriteSlot()
+  /** In the order of their writes; the thread has that of the first. */
+  readonly #waiters: Waiter[] = []
+
+  constructor(onEnd: (thread: WriteThread) => void) {
     // In the checkout this file and the thread's are .ts, in a package both are .js.
     const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
     const url = new URL(`./durable-file-thread${extension}`, import.meta.url)
-    const worker = new Worker(url, { execArgv: [], name: 'durable-writes' })
-    const waiters: Waiter[] = []
-    this.#worker = worker
-    this.#waiters = waiters
-    worker.unref()
-    worker.on('message', (reply: DurableReply) => {
-      const waiter = waiters.shift()
-      if (waiters.length === 0) worker.unref()
-      if (reply === undefined) waiter?.resolve()
-      else waiter?.reject(Object.assign(new Error(reply.message), reply))
+    const workerData = this.#slot.thread
+    const transferList = [workerData.port]
+    const worker = new Worker(url, {
+      execArgv: [],
+      name: 'durable-writes',
+      workerData,
+      transferList,
     })
+    this.#worker = worker
+    worker.unref()
     const fail = (cause?: unknown) => {
       const error = Object.assign(new Error('the thread for durable writes ended', { cause }), {
         code: 'EIO',
       })
-      if (this.#worker === worker) this.#worker = undefined
-      for (const waiter of waiters.splice(0)) waiter.reject(error)
+      onEnd(this)
+      for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
     }
     worker.on('error', fail)
     worker.on('exit', () => fail())
-    return worker
+  }
+
+  write(write: DurableWrite): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ write, resolve, reject })
+      if (this.#waiters.length > 1) return
+      this.#worker.ref()
+      this.#give(write)
+    })
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate()
+    this.#slot.close()
+  }
+
+  #give(write: DurableWrite): void {
+    void this.#slot.give(write).then((failure) => this.#settle(failure))
+  }
+
+  #settle(failure: DurableFailure | undefined): void {
+    const waiter = this.#waiters.shift()
+    const [next] = this.#waiters
+    if (next === undefined) this.#worker.unref()
+    else this.#give(next.write)
+    if (failure === undefined) waiter?.resolve()
+    else waiter?.reject(Object.assign(new Error(failure.message), failure))
   }
 }
 
