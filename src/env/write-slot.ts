@@ -3,6 +3,7 @@
  * over where a message would have to be made, queued and read by an event loop. What is too large for
  * that, and why a write failed, are messages, which are there before the wake that tells of them.
  */
+import { constants } from 'node:os'
 import type { MessagePort } from 'node:worker_threads'
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 import { sharedPageAligned } from '../lib/page-aligned.ts'
@@ -29,6 +30,13 @@ export interface ThreadSlot {
 /** Copying more costs more than a message does. */
 const STAGING_BYTES = 16 * 1024
 const NO_FD = -1
+/** A write that failed is never one that was done, whatever becomes of the reason. */
+const NOT_TOLD: DurableFailure = {
+  code: 'EIO',
+  errno: -constants.errno.EIO,
+  syscall: 'write',
+  message: 'a durable write failed for a reason that did not arrive',
+}
 
 /** Places in the state. The first two count writes, and are what is waited on. */
 const GIVEN = 0
@@ -68,7 +76,9 @@ export class WriteSlot {
     Atomics.add(state, GIVEN, 1)
     Atomics.notify(state, GIVEN)
     await done.value
-    return state[FAILED] === 0 ? undefined : receiveMessageOnPort(this.#port)?.message
+    if (state[FAILED] === 0) return undefined
+    const told: { message: DurableFailure } | undefined = receiveMessageOnPort(this.#port)
+    return told?.message ?? NOT_TOLD
   }
 
   close(): void {
