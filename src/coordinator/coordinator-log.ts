@@ -10,6 +10,6 @@ export interface CoordinatorLog {
   load(signal: AbortSignal): AsyncGenerator<Uint8Array, number, undefined>
   /** With acks=all, only behind `expectedOffset`, only under this epoch. Never rejects. */
   append(batch: Uint8Array, expectedOffset: number): Promise<Appended | Refusal>
-  /** Whether this node can be sure that it leads the partition. */
-  readonly isLeading: boolean
+  /** Whether this node can be sure, without an append, that nobody else leads the partition. */
+  readonly isCertain: boolean
 }

@@ -1,8 +1,9 @@
 /**
  * Runs a shard over its log: loads it, handles all that has arrived in one turn and appends what
  * comes of it in one batch, without what that itself has overtaken, and lets each answer leave when
- * what it stands on is committed. After an append that failed, or of which nobody knows, the state is
- * dropped and loaded again.
+ * what it stands on is committed. Where it cannot be certain otherwise that the state is not of the
+ * past, a record that says nothing has to be committed first: only a leader can do that. After an
+ * append that failed, or of which nobody knows, the state is dropped and loaded again.
  */
 
 import type { RecordInput } from '../core/record.ts'
@@ -129,7 +130,7 @@ export class CoordinatorRuntime<Command, Reply, Record> {
 
   #turn(): void {
     const shard = this.#shard
-    const { codec, logger } = this.#deps
+    const { log, codec, logger } = this.#deps
     this.#isWanted = false
     if (shard === undefined) return
     const moment = this.#moment()
@@ -154,6 +155,9 @@ export class CoordinatorRuntime<Command, Reply, Record> {
       const isThrough = this.#follow(shard, moment, records)
       if (!isThrough) this.#isWanted = true
       inputs = Array.from(records.values(), (record) => codec.encode(record, moment.nowMs))
+      if (inputs.length === 0 && calls.length > 0 && !log.isCertain) {
+        inputs.push(codec.proof(moment.nowMs))
+      }
       answers = taken.map((call, i) => answerOf(call, handled[i] as Handled<Record, Reply>))
     } catch (error) {
       logger.error({ err: error }, 'a coordinator failed; its state is loaded again')
@@ -203,8 +207,7 @@ export class CoordinatorRuntime<Command, Reply, Record> {
     if (inputs.length === 0) {
       const last = this.#inFlight.at(-1)
       if (last !== undefined) last.push(...answers)
-      else if (this.#deps.log.isLeading) for (const answer of answers) leave(answer)
-      else for (const { call } of answers) call.reject(notLeading())
+      else for (const answer of answers) leave(answer)
       return
     }
     const batches = cut(inputs, this.#options.batchBytes)

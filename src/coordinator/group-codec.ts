@@ -1,7 +1,8 @@
 /**
  * How the records of groups are stored. Keys: `g <group>`, `m <group> <member>`, `a <group> <member>`,
  * `t <group> <topicId>`, `o <group> <topicId> <partition>`. Values: version u8, then JSON; of offsets
- * varints for offset, leader epoch plus one, and time of the commit, then the note in UTF-8.
+ * varints for offset, leader epoch plus one, and time of the commit, then the note in UTF-8. The key
+ * `proof` stands for nothing, and has no value.
  */
 import type { GroupId, MemberId } from '../core/group-settings.ts'
 import type { TopicId } from '../core/ids.ts'
@@ -21,6 +22,7 @@ import type { RecordCodec } from './shard.ts'
 
 const VERSION = 1
 const NO_HEADERS: RecordInput['headers'] = []
+const PROOF_KEY = Buffer.from('proof')
 
 type StoredPartitions = [TopicId, number[][]][]
 
@@ -43,6 +45,10 @@ export const GROUP_CODEC: RecordCodec<GroupRecord> = {
       timestampMs,
       media: MEDIA.bytes,
     }
+  },
+
+  proof(timestampMs) {
+    return { key: PROOF_KEY, value: null, headers: NO_HEADERS, timestampMs, media: MEDIA.bytes }
   },
 
   decode(key, value) {

@@ -41,6 +41,8 @@ export interface RecordCodec<Record> {
   /** Of two records with the same key the later one says it all. */
   keyOf(record: Record): string
   encode(record: Record, timestampMs: number): RecordInput
+  /** Says nothing; who gets it committed is sure to have led all along. */
+  proof(timestampMs: number): RecordInput
   /** Undefined for what this version does not know. */
   decode(key: Uint8Array, value: Uint8Array | null): Record | undefined
 }

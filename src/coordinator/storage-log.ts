@@ -4,11 +4,14 @@ import { ServiceError } from '../lib/service-error.ts'
 import type { Appended, Refusal, StorageService } from '../wire/internal.ts'
 import type { CoordinatorLog } from './coordinator-log.ts'
 
+export interface CoordinatorStorage extends StorageService {
+  /** A partition that this node hosts; `isCertain`: it leads it, and nobody else can by now. */
+  find(topicId: TopicId, partition: number): { readonly isCertain: boolean } | undefined
+}
+
 export interface StorageLogDeps {
   /** Of this node. */
-  readonly storage: StorageService
-  /** Whether the node can still be sure that nobody else was elected. */
-  readonly isFresh: () => boolean
+  readonly storage: CoordinatorStorage
 }
 
 export interface LedPartition {
@@ -31,10 +34,9 @@ export class StorageLog implements CoordinatorLog {
     this.#at = at
   }
 
-  get isLeading(): boolean {
+  get isCertain(): boolean {
     const { topicId, partition } = this.#at
-    const { storage, isFresh } = this.#deps
-    return isFresh() && storage.offsetsNow(topicId, partition) !== undefined
+    return this.#deps.storage.find(topicId, partition)?.isCertain === true
   }
 
   async *load(signal: AbortSignal): AsyncGenerator<Uint8Array, number, undefined> {

@@ -10,7 +10,7 @@ export interface ElectionRules {
   readonly isLive: (nodeId: number) => boolean
   /** Setting of the topic. */
   readonly minInsync: number
-  /** Nodes that lead only if nobody else can, such as those about to stop. */
+  /** Nodes that are chosen only if nobody else can lead, such as those about to stop. */
   readonly avoid?: ReadonlySet<number>
 }
 
@@ -23,19 +23,17 @@ export function effectiveMinInsync({ replicas }: PartitionState, minInsync: numb
 }
 
 /**
- * Replaces a leader that is missing, not live or to be avoided. Members of the ISR that are not live
- * leave it in the same step. undefined: nothing to do, or to be done.
+ * Replaces a leader that is missing or not live, never one that is: it would not know, and only it
+ * knows what is under way. Members of the ISR that are not live leave it in the same step.
+ * undefined: nothing to do, or to be done.
  */
 export function elect<P extends PartitionState>(partition: P, rules: ElectionRules): P | undefined {
   const { leader } = partition
-  const isLed = leader !== -1 && rules.isLive(leader) && partition.isr.includes(leader)
-  if (isLed && !isAvoided(leader, rules)) return undefined
+  if (leader !== -1 && rules.isLive(leader) && partition.isr.includes(leader)) return undefined
   const chosen = cleanCandidate(partition, rules)
   if (chosen === undefined) {
     return leader === -1 ? undefined : withLeader(partition, -1)
   }
-  // Whoever gives leadership away while up gives it to an equal, or keeps it.
-  if (isLed && (isAvoided(chosen, rules) || !partition.isr.includes(chosen))) return undefined
   return withLeader(withoutDead(partition, chosen, rules), chosen)
 }
 
@@ -44,11 +42,31 @@ export function electPreferred<P extends PartitionState>(
   partition: P,
   rules: ElectionRules,
 ): P | undefined {
-  const preferred = partition.replicas[0]
-  if (preferred === undefined || preferred === partition.leader) return undefined
-  const mayLead =
-    rules.isLive(preferred) && !isAvoided(preferred, rules) && partition.isr.includes(preferred)
-  return mayLead ? withLeader(withoutDead(partition, preferred, rules), preferred) : undefined
+  return electEqual(partition, partition.replicas.slice(0, 1), rules)
+}
+
+/** Gives leadership to somebody else; undefined: nobody could take it over as it is. */
+export function electOther<P extends PartitionState>(
+  partition: P,
+  rules: ElectionRules,
+): P | undefined {
+  return electEqual(partition, partition.replicas, rules)
+}
+
+/** The first of these that is as good a leader as the one that leads, and is not it. */
+function electEqual<P extends PartitionState>(
+  partition: P,
+  candidates: readonly number[],
+  rules: ElectionRules,
+): P | undefined {
+  const { leader, isr } = partition
+  const chosen = candidates.find(
+    (node) =>
+      node !== leader && isr.includes(node) && rules.isLive(node) && !isAvoided(node, rules),
+  )
+  return chosen === undefined
+    ? undefined
+    : withLeader(withoutDead(partition, chosen, rules), chosen)
 }
 
 /**

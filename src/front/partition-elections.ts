@@ -57,8 +57,9 @@ export class PartitionElections {
 
   /**
    * Makes the first replica the leader, if it is not. The one that leads does so itself, so that no
-   * producer is left in doubt; only if it cannot, or does not answer, it is replaced as it stands.
-   * @throws ServiceError `election-refused` when it is not up, about to stop or not in sync
+   * producer is left in doubt and it never leads without knowing that it does not.
+   * @throws ServiceError `election-refused` when the first replica is not up, about to stop or not in
+   * sync, and when the leader is up and does not hand over
    */
   async electPreferred(place: PartitionPlace, signal: AbortSignal): Promise<PartitionState> {
     const { minInsyncReplicas: minInsync } = place.topic.config
@@ -72,7 +73,14 @@ export class PartitionElections {
         avoid: new Set(avoid.keys()),
       }
       const next = electPreferred(state, rules)
-      if (next !== undefined) return { next, compare: [isStillUp(preferred, up)] }
+      if (next !== undefined) {
+        const { leader } = state
+        if (up.has(leader)) {
+          throw refused(`node ${leader}, which leads it, did not hand over; ask again in a moment`)
+        }
+        const isLeaderDown = leader === -1 ? [] : [isStillDown(leader)]
+        return { next, compare: [isStillUp(preferred, up), ...isLeaderDown] }
+      }
       const why = avoid.get(preferred) ?? 'is not in sync'
       throw refused(
         `node ${preferred}, the preferred leader, ${up.has(preferred) ? why : 'is not up'}`,

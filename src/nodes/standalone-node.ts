@@ -98,10 +98,7 @@ async function start(
   copy.start()
   measureStorage(deps.metrics, storage, metadata)
 
-  const coordinators = new GroupCoordinator(
-    { ...deps, metadata, storage, isFresh: () => true },
-    { nodeId: NODE_ID },
-  )
+  const coordinators = new GroupCoordinator({ ...deps, metadata, storage }, { nodeId: NODE_ID })
   lifecycle.started(() => coordinators.close())
   measureGroups(deps.metrics, coordinators)
   const topics = new TopicAdmin({ ...deps, store, view: metadata }, config)

@@ -200,12 +200,7 @@ export class StorageNode {
   #coordinate(manager: ReplicaManager): GroupCoordinator {
     const deps = this.#deps
     const coordinator = new GroupCoordinator(
-      {
-        ...deps,
-        metadata: this.#metadata,
-        storage: manager,
-        isFresh: () => this.#isFresh(),
-      },
+      { ...deps, metadata: this.#metadata, storage: manager },
       { nodeId: this.#options.nodeId },
     )
     this.#lifecycle.started(() => coordinator.close())

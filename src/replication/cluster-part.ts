@@ -62,7 +62,9 @@ export class ClusterPart {
     this.#fetchers = new ReplicaFetchers(deps, options)
     this.#isrChanges = new IsrChanges(deps, options)
     this.#leaderMoves = new LeaderMoves(deps, options)
-    this.#fullDisk = new FullDisk({ ...deps, isFull: () => storage.diskIsFull }, options)
+    const isFull = () => storage.diskIsFull
+    const handOver = () => this.#leaderMoves.moveAll()
+    this.#fullDisk = new FullDisk({ ...deps, isFull, handOver }, options)
   }
 
   /** When the node last asked for records, on the monotonic clock; -Infinity for never. */

@@ -117,7 +117,7 @@ export function changeOf(
   return leader === undefined ? change : { ...change, leaderIncarnation: leader.incarnation }
 }
 
-/** Nodes that are about to stop or have a full disk: they lead only what nobody else can. */
+/** Nodes that are about to stop or have a full disk: they are given only what nobody else can lead. */
 export function nodesToAvoid(image: MetadataImage): ReadonlySet<number> {
   const avoid = [...image.nodes.values()].filter(({ draining, diskFull }) => draining || diskFull)
   return new Set(avoid.map(({ id }) => id))

@@ -1,6 +1,6 @@
 /**
- * Tells the cluster that the disk of this node is full, so that others lead what they can and new
- * records go where there is space, and when it has space again.
+ * Tells the cluster that the disk of this node is full, hands over what others can lead, so that new
+ * records go where there is space, and tells when it has space again.
  */
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
@@ -9,14 +9,14 @@ import { whyOf } from '../lib/why.ts'
 import { nodeKey } from '../metadata/metadata-keys.ts'
 import { decodeNode, encodeRecord } from '../metadata/metadata-records.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
-import type { Replica } from './replica.ts'
 
 export interface FullDiskDeps {
   readonly store: MetadataStore
   readonly clock: Clock
   readonly logger: Logger
   readonly isFull: () => boolean
-  readonly replicas: () => Iterable<Replica>
+  /** Hands over what others can lead as it is; resolves with how much that was. */
+  readonly handOver: () => Promise<number>
 }
 
 export interface FullDiskOptions {
@@ -25,9 +25,6 @@ export interface FullDiskOptions {
 }
 
 const LOOK_MS = 250
-/** What was taken may have so long to be committed before another leads. */
-const SETTLE_MS = 2_000
-const SETTLE_LOOK_MS = 20
 
 export class FullDisk {
   readonly #deps: FullDiskDeps
@@ -49,12 +46,14 @@ export class FullDisk {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, logger, isFull } = this.#deps
+    const { clock, logger, isFull, handOver } = this.#deps
     let failures = 0
     while (!signal.aborted) {
       try {
         if (isFull() !== this.#isTold) await this.#tell(isFull(), signal)
         failures = 0
+        const moved = this.#isTold ? await handOver() : 0
+        if (moved > 0) logger.warn({ moved }, 'leaderships were handed over, as the disk is full')
       } catch (error) {
         const why = whyOf(error)
         if (!signal.aborted && failures++ === 0) {
@@ -71,7 +70,6 @@ export class FullDisk {
     const key = nodeKey(nodeId)
     const entry = await unlessAborted(store.get(key), signal)
     if (entry?.createRevision !== incarnation) return
-    if (isFull) await this.#settled(signal)
     const node = decodeNode(entry.value)
     const { succeeded } = await unlessAborted(
       store.transact({
@@ -88,21 +86,7 @@ export class FullDisk {
     )
     if (!succeeded) return
     this.#isTold = isFull
-    const leads = [...this.#led()].length
-    if (isFull) logger.warn({ leads }, 'the disk is full: others lead from now on, where they can')
-    else logger.info({ leads }, 'the disk has space: this node may lead again')
-  }
-
-  /** While the disk is full nothing is taken: what is under way comes to its end. */
-  async #settled(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#deps
-    const isWaiting = () => [...this.#led()].some(({ acksWaiting }) => acksWaiting > 0)
-    for (let ms = 0; isWaiting() && ms < SETTLE_MS; ms += SETTLE_LOOK_MS) {
-      await clock.sleep(SETTLE_LOOK_MS, signal)
-    }
-  }
-
-  *#led(): Iterable<Replica> {
-    for (const replica of this.#deps.replicas()) if (replica.tenure !== undefined) yield replica
+    if (isFull) logger.warn({}, 'the disk is full: others lead from now on, where they can')
+    else logger.info({}, 'the disk has space: this node may lead again')
   }
 }

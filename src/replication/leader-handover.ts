@@ -1,5 +1,5 @@
 /** Hands the leaderships of a node that is about to stop to others, so that nobody waits for its lease to end. */
-import { elect } from '../core/election.ts'
+import { electOther } from '../core/election.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { AwaitableMetadataView, MetadataImage } from '../metadata/metadata-image.ts'
@@ -78,16 +78,17 @@ export function writeHandover(
   return writePartitions(store, changes, { authority, conflicts }, signal)
 }
 
-function planHandover(image: MetadataImage, nodeId: number): PartitionChange[] {
+/** Of all that the node leads, what another one can lead as it is. */
+export function planHandover(image: MetadataImage, nodeId: number): PartitionChange[] {
   const changes: PartitionChange[] = []
-  const avoid = new Set(nodesToAvoid(image)).add(nodeId)
+  const avoid = nodesToAvoid(image)
   const isLive = (node: number) => image.nodes.has(node)
   for (const { id: topicId, partitions, config } of image.topics.values()) {
     const rules = { isLive, avoid, minInsync: config.minInsyncReplicas }
     for (const [partition, state] of partitions.entries()) {
       if (state.leader !== nodeId) continue
-      const next = elect(state, rules)
-      if (next === undefined || next.leader === -1) continue
+      const next = electOther(state, rules)
+      if (next === undefined) continue
       changes.push(changeOf({ topicId, partition }, state, next, image.nodes))
     }
   }

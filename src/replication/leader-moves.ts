@@ -1,5 +1,5 @@
 /**
- * Moves leaderships of a node that goes on, one after the other and so that no producer is left in
+ * Moves leaderships of a node that goes on, a few at a time and so that no producer is left in
  * doubt: the partition takes no more records, those it took are committed, and then another leads.
  * Only the leader can do so, as nobody else knows what is under way.
  */
@@ -7,13 +7,15 @@ import type { TopicId } from '../core/ids.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Logger } from '../env/logger.ts'
 import type { Counter } from '../env/metrics.ts'
+import type { Random } from '../env/random.ts'
 import { unlessAborted } from '../lib/unless-aborted.ts'
 import { whyOf } from '../lib/why.ts'
 import type { MetadataView } from '../metadata/metadata-image.ts'
 import { partitionMetadataKey } from '../metadata/metadata-keys.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { PartitionChange } from '../metadata/partition-writes.ts'
-import { writeHandover } from './leader-handover.ts'
+import { untilStoreAnswers } from '../metadata/until-store-answers.ts'
+import { planHandover, writeHandover } from './leader-handover.ts'
 import type { PreferredLeaderOptions } from './preferred-leaders.ts'
 import { PreferredLeaders, preferredMove } from './preferred-leaders.ts'
 import type { Replica } from './replica.ts'
@@ -22,6 +24,7 @@ export interface LeaderMovesDeps {
   readonly store: MetadataStore
   readonly metadata: MetadataView
   readonly clock: Clock
+  readonly random: Random
   readonly logger: Logger
   readonly find: (topicId: TopicId, partition: number) => Replica | undefined
   /** Counts leaderships that went back to preferred leaders. */
@@ -38,6 +41,8 @@ const PREFERRED: PreferredLeaderOptions = { settleMs: 300_000, imbalance: 0.1, m
 const INTERVAL_MS = 10_000
 /** How long a partition may stand still; what is not committed by then leaves it where it is. */
 const STAND_STILL_MS = 1_000
+const CONCURRENT = 16
+const RETRY_MS = 100
 
 export class LeaderMoves {
   readonly #deps: LeaderMovesDeps
@@ -59,18 +64,31 @@ export class LeaderMoves {
    */
   async move(changes: readonly PartitionChange[]): Promise<number> {
     const { logger } = this.#deps
+    const left = changes.values()
     let moved = 0
-    for (const change of changes) {
-      if (this.#stop.signal.aborted) break
-      try {
+    let hasFailed: boolean = false
+    const work = async () => {
+      // They share what is left.
+      for (const change of left) {
         if (await this.#moveOne(change)) moved++
-      } catch (error) {
-        if (this.#stop.signal.aborted) break
-        logger.warn({ why: whyOf(error) }, 'a leadership was not moved')
-        break
+        if (hasFailed || this.#stop.signal.aborted) return
       }
     }
+    const workers = Array.from({ length: Math.min(CONCURRENT, changes.length) }, () =>
+      work().catch((error: unknown) => {
+        if (!hasFailed && !this.#stop.signal.aborted) {
+          logger.warn({ why: whyOf(error) }, 'a leadership was not moved')
+        }
+        hasFailed = true
+      }),
+    )
+    await Promise.all(workers)
     return moved
+  }
+
+  /** Moves all that others can lead as it is; resolves with how many came to be moved. */
+  moveAll(): Promise<number> {
+    return this.move(planHandover(this.#deps.metadata.image, this.#options.nodeId))
   }
 
   /** Makes the preferred leader of a partition that this node leads its leader; whether that came about. */
@@ -119,7 +137,8 @@ export class LeaderMoves {
     const timer = clock.timer(STAND_STILL_MS, () => late.abort())
     try {
       const stop = AbortSignal.any([signal, late.signal])
-      return await replica.handOver(() => this.#write(change, stop), stop)
+      const write = () => this.#write(change)
+      return await replica.handOver({ fromRevision: seenRevision, write }, stop)
     } catch (error) {
       if (!late.signal.aborted) throw error
       return false
@@ -128,15 +147,19 @@ export class LeaderMoves {
     }
   }
 
-  async #write(change: PartitionChange, signal: AbortSignal): Promise<boolean> {
-    const { written, error } = await writeHandover(
-      this.#deps.store,
-      this.#options,
-      [change],
-      0,
-      signal,
-    )
-    if (error !== undefined) throw error
-    return written.length > 0
+  /** Asked for until the store answers: what it did not answer may come about as long as it may be. */
+  async #write(change: PartitionChange): Promise<boolean> {
+    const { store } = this.#deps
+    const { signal } = this.#stop
+    const { topicId, partition, seenRevision } = change
+    const attempt = async () => {
+      const { written, error } = await writeHandover(store, this.#options, [change], 0, signal)
+      if (error !== undefined) throw error
+      if (written.length > 0) return true
+      // Refused, perhaps because an earlier attempt came about.
+      const entry = await store.get(partitionMetadataKey(topicId, partition))
+      return entry?.modRevision !== seenRevision
+    }
+    return await untilStoreAnswers(attempt, { ...this.#deps, retryMs: RETRY_MS }, signal)
   }
 }

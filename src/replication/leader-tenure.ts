@@ -36,8 +36,8 @@ export interface LeaderTenureDeps {
   readonly nodeId: number
   readonly lagMaxMs: number
   readonly peers: Peers
-  /** Whether the node can still be sure that nobody else was elected; needed where one copy is enough. */
-  readonly isFresh: () => boolean
+  /** Whether it is certain that nobody else leads; needed where one copy is enough. */
+  readonly isCertain: () => boolean
   /** The high watermark of the log has moved. */
   readonly onCommitted: () => void
   /** A replica that is not in sync has come further. */
@@ -201,8 +201,8 @@ export class LeaderTenure {
       return refuse('not-enough-replicas', detail)
     }
     // With acks=all a leader that was voted out cannot promise anything; with one copy it could.
-    if (acks !== -1 && !this.#deps.isFresh()) {
-      return refuse('partition-unavailable', 'the leader is cut off from the metadata')
+    if (acks !== -1 && !this.#deps.isCertain()) {
+      return refuse('partition-unavailable', 'the leader cannot be certain that it still leads')
     }
     return this.#batchFault(batch)
   }

@@ -66,6 +66,8 @@ export class NodeRegistration {
   #registered: Registered | undefined
   /** Whether the image has the registration, so that roles were started. */
   #isActive: boolean = false
+  /** Its leaderships are being handed over: each may be with another node before this one hears of it. */
+  #isLeaving: boolean = false
   #hasStarted: boolean = false
   #lastIncarnation: number | undefined
   #notReady: string | undefined = 'not registered yet'
@@ -122,7 +124,7 @@ export class NodeRegistration {
    * leads. `nowMs` is on the monotonic clock.
    */
   isFresh(nowMs: number): boolean {
-    return this.#isActive && this.#registered?.held.isFresh(nowMs) === true
+    return this.#isActive && !this.#isLeaving && this.#registered?.held.isFresh(nowMs) === true
   }
 
   /**
@@ -267,6 +269,7 @@ export class NodeRegistration {
     const entry = await answered(() => store.get(key))
     if (entry?.createRevision !== incarnation) return
     await settle()
+    this.#isLeaving = true
     silence.heard()
     const value = encodeRecord({ ...decodeNode(entry.value), draining: true })
     const { succeeded, revision } = await answered(() =>

@@ -24,6 +24,7 @@ export interface ReplicaDeps {
   readonly nodeId: number
   readonly lagMaxMs: number
   readonly peers: Peers
+  /** Whether the registration of the node is sure to hold, so that nobody is elected in its place. */
   readonly isFresh: () => boolean
   /** A follower of this partition that is not in sync has come further. */
   readonly onOutsider: (replica: Replica) => void
@@ -43,6 +44,17 @@ export type Role =
   | { readonly kind: 'follower'; readonly following: Following }
   | { readonly kind: 'idle' }
 
+/** Of a leadership to another node, written by the one that leads. */
+export interface LeaderMove {
+  /** Of the partition's state that it replaces. */
+  readonly fromRevision: number
+  /**
+   * Resolves when the store has answered: false if the state is as it was, and stays so. Rejects, when
+   * the node takes part no longer, with nobody knowing.
+   */
+  readonly write: () => Promise<boolean>
+}
+
 const IDLE: Role = { kind: 'idle' }
 const HANDING_OVER = refuse('partition-unavailable', 'another node is about to lead the partition')
 
@@ -58,6 +70,8 @@ export class Replica {
   #nextRole: Role | undefined
   /** The leadership is about to go to another node. */
   #isHandingOver: boolean = false
+  /** Revision of the state that a move to another leader would replace, which may have come about. */
+  #leftFrom: number | undefined
 
   constructor(deps: ReplicaDeps) {
     const { log } = deps
@@ -96,6 +110,15 @@ export class Replica {
     return (this.#tenure?.inSync.assignment.replicas.length ?? 0) > 1
   }
 
+  /**
+   * Whether this node leads the partition and nobody else can by now: its registration is sure to
+   * hold, and no move of its own may have come about.
+   */
+  get isCertain(): boolean {
+    const revision = this.#tenure?.inSync.assignment.revision
+    return revision !== undefined && revision !== this.#leftFrom && this.#deps.isFresh()
+  }
+
   get acksWaiting(): number {
     return this.#tenure?.acksWaiting ?? 0
   }
@@ -132,21 +155,26 @@ export class Replica {
   }
 
   /**
-   * Takes no more records, runs `move`, which makes another node the leader, when all that were taken
-   * are committed, and resolves when the role here has ended. `move` gives false if nothing came of it:
-   * then, and when it rejects or the signal aborts, the leader goes on.
+   * Takes no more records, runs the move when all that were taken are committed, and resolves with
+   * whether the role here has ended. When the signal aborts the leader takes records again; but
+   * while the move may come about yet it is not certain that it leads.
    */
-  async handOver(move: () => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+  async handOver({ fromRevision, write }: LeaderMove, signal: AbortSignal): Promise<boolean> {
     const { log } = this
     const tenure = this.#tenure
-    if (this.#isHandingOver) return false
+    if (this.#isHandingOver || !this.isCertain) return false
     this.#isHandingOver = true
     try {
       const hasEnded = () => this.#tenure !== tenure
       await this.#comesTo(() => hasEnded() || log.highWatermark === log.endOffset, signal)
-      if (hasEnded() || !(await move())) return false
-      await this.#comesTo(hasEnded, signal)
-      return true
+      if (hasEnded()) return false
+      this.#leftFrom = fromRevision
+      const writing = write().then((isWritten) => {
+        if (!isWritten) this.#leftFrom = undefined
+      })
+      await unlessAborted(writing, signal)
+      await this.#comesTo(() => hasEnded() || this.isCertain, signal)
+      return hasEnded()
     } finally {
       this.#isHandingOver = false
     }
@@ -223,7 +251,8 @@ export class Replica {
     if (log.damage !== undefined) return undefined
     const onCommitted = () => this.#committed()
     const onOutsider = () => this.#deps.onOutsider(this)
-    const deps = { ...this.#deps, onCommitted, onOutsider }
+    const isCertain = () => this.isCertain
+    const deps = { ...this.#deps, isCertain, onCommitted, onOutsider }
     return new LeaderTenure(deps, term, clock.monotonicMs())
   }
 

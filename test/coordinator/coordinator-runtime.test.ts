@@ -80,6 +80,10 @@ function codec(): RecordCodec<Entry> {
       const value = Buffer.from(JSON.stringify(entry))
       return { key, value, headers: [], timestampMs, media: MEDIA.bytes }
     },
+    proof: (timestampMs) => {
+      const key = Buffer.from('proof')
+      return { key, value: null, headers: [], timestampMs, media: MEDIA.bytes }
+    },
     decode: (_key, value) =>
       value === null ? undefined : (JSON.parse(Buffer.from(value).toString()) as Entry),
   }
@@ -177,9 +181,21 @@ describe('a coordinator over a log', () => {
     expect([added.is, looked.is]).toEqual([4, 4])
   })
 
-  test('says nothing of a state that this node may not lead any more', async () => {
-    log.isLeading = false
-    expect(await watchedNow(submit('look'))).toBe('partition-unavailable no')
+  test('where another may lead by now it tells what it has once something is committed', async () => {
+    await submit({ add: 4 })
+    log.isCertain = log.isEager = false
+    const looked = [watched(submit('look')), watched(submit('look'))]
+    await turns()
+    // What was on its way before proves nothing for those who come now.
+    const later = watched(submit('look'))
+    await turns()
+    log.commit()
+    await turns()
+    expect([...looked, later].map(({ is }) => is)).toEqual([4, 4, undefined])
+    log.commit()
+    await turns()
+    expect(later.is).toBe(4)
+    expect(log.appends).toHaveLength(0)
   })
 
   async function watchedNow(promise: Promise<number>): Promise<unknown> {
@@ -187,6 +203,16 @@ describe('a coordinator over a log', () => {
     await turns()
     return seen.is
   }
+
+  test('where another leads by now it says nothing', async () => {
+    await submit({ add: 4 })
+    log.isCertain = log.isEager = false
+    const looked = watched(submit('look'))
+    await turns()
+    log.refuse('partition-unavailable', 'no')
+    await turns()
+    expect(looked.is).toBe('coordinator-loading no')
+  })
 
   test('pipelines so many batches and gathers the rest', async () => {
     log.isEager = false

@@ -16,7 +16,7 @@ export class FakeCoordinatorLog implements CoordinatorLog {
   loads = 0
   /** Whether appends are committed at once. */
   isEager: boolean = true
-  isLeading: boolean = true
+  isCertain: boolean = true
   /** What the next loads fail with. */
   loadError: Error | undefined
 

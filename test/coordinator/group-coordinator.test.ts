@@ -16,11 +16,9 @@ describe('the coordinators of a node', () => {
   let storage: ReplicaManager
   let coordinator: GroupCoordinator
   let orders: TopicId
-  let isFresh: boolean
 
   beforeEach(async () => {
     harness = new ReplicaHarness({ maxUnwrittenBytes: 1024 * 1024 })
-    isFresh = true
     storage = await harness.open()
     orders = harness.metadata.put('orders', {}, 3)
     harness.metadata.put('__offsets', {}, 2)
@@ -34,10 +32,7 @@ describe('the coordinators of a node', () => {
 
   function coordinators(): GroupCoordinator {
     const { clock, metadata } = harness
-    return new GroupCoordinator(
-      { clock, metadata, storage, logger: nullLogger, isFresh: () => isFresh },
-      { nodeId: 1 },
-    )
+    return new GroupCoordinator({ clock, metadata, storage, logger: nullLogger }, { nodeId: 1 })
   }
 
   /** Asks until the coordinator is loaded. */
@@ -93,14 +88,6 @@ describe('the coordinators of a node', () => {
     expect(coordinator.partitions).toBe(2)
     const described = await ask('describe', { groupId })
     expect(described.members.map((member) => member.memberId)).toEqual([memberId])
-  })
-
-  test('say nothing when the node may not lead any more', async () => {
-    await join()
-    isFresh = false
-    await expect(ask('describe', { groupId })).rejects.toMatchObject({
-      code: 'partition-unavailable',
-    })
   })
 
   test('do not answer for partitions of others', async () => {

@@ -34,7 +34,7 @@ beforeEach(() => {
   // As on a new leader: what is at the end may have been committed by the one before.
   const bounds = { logStartOffset: 0, highWatermark: 1, logEndOffset: 2 }
   storage.offsetsAnswer = { ...bounds, sizeBytes: 200, leaderEpoch: 5 }
-  const log = new StorageLog({ storage, isFresh: () => true }, PLACE)
+  const log = new StorageLog({ storage: Object.assign(storage, { find: () => undefined }) }, PLACE)
   runtime = new CoordinatorRuntime({
     clock,
     logger: nullLogger,
@@ -42,7 +42,7 @@ beforeEach(() => {
     log: {
       load: (signal) => log.load(signal),
       append: (...to) => log.append(...to),
-      isLeading: true,
+      isCertain: true,
     },
     codec: GROUP_CODEC,
     makeShard: () => new GroupShard({ nodeId: 1, onChange: () => undefined }),
@@ -105,7 +105,7 @@ test('a batch gets into the log only behind what the coordinator knows, and unde
   cluster.elect(1, { isr: [1] })
   const { manager } = cluster.node(1)
   const at = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1 }
-  const log = new StorageLog({ storage: manager, isFresh: () => true }, at)
+  const log = new StorageLog({ storage: manager }, at)
   const append = (offset: number) => cluster.clock.run(log.append(batchOf(['x']), offset))
   expect(await append(0)).toMatchObject({ code: 'not-enough-replicas' })
   cluster.change({ isr: [1, 2] })
@@ -115,6 +115,18 @@ test('a batch gets into the log only behind what the coordinator knows, and unde
   cluster.elect(1)
   expect(await append(1)).toMatchObject({ code: 'partition-unavailable', committed: 'no' })
   expect(cluster.log(1).endOffset).toBe(1)
+})
+
+test('a coordinator is certain that it leads only while the node is registered for sure', async () => {
+  const cluster = new ClusterHarness({ replicas: [1, 2] })
+  for (const nodeId of [1, 2]) await cluster.start(nodeId)
+  cluster.elect(1)
+  const at = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1 }
+  const logOf = (nodeId: number) => new StorageLog({ storage: cluster.node(nodeId).manager }, at)
+  const certain = () => [1, 2].map((nodeId) => logOf(nodeId).isCertain)
+  expect(certain()).toEqual([true, false])
+  cluster.isFresh = false
+  expect(certain()).toEqual([false, false])
 })
 
 function place() {

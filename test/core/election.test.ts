@@ -4,6 +4,7 @@ import type { ElectionRules } from '../../src/core/election.ts'
 import {
   cleanCandidate,
   elect,
+  electOther,
   electPreferred,
   rejoin,
   uncleanElect,
@@ -29,8 +30,9 @@ const live = (nodes: readonly number[], avoid: readonly number[] = []): Election
 })
 
 describe('elect', () => {
-  test('leaves a live leader alone', () => {
+  test('leaves a live leader alone, also one that is about to stop', () => {
     expect(elect(state(), live([1]))).toBeUndefined()
+    expect(elect(state(), live([1, 2, 3], [1]))).toBeUndefined()
   })
 
   test('takes the first live member of the ISR, without those that are dead', () => {
@@ -52,13 +54,6 @@ describe('elect', () => {
     expect(elect(state({ leader: -1, isr: [], elr: [] }), live([1, 2, 3]))).toBeUndefined()
   })
 
-  test('whoever is about to stop hands over to a member of the ISR, or goes on', () => {
-    expect(elect(state(), live([1, 2, 3], [1]))).toMatchObject({ leader: 2, isr: [1, 2, 3] })
-    expect(elect(state(), live([1, 2, 3], [1, 2]))).toMatchObject({ leader: 3 })
-    expect(elect(state({ isr: [1], elr: [2] }), live([1, 2], [1]))).toBeUndefined()
-    expect(elect(state(), live([1, 2], [1, 2]))).toBeUndefined()
-  })
-
   test('a node about to stop leads when nobody else can', () => {
     expect(elect(state(), live([2], [2]))).toMatchObject({ leader: 2 })
   })
@@ -77,6 +72,16 @@ describe('electPreferred', () => {
     expect(electPreferred(led, live([2, 3]))).toBeUndefined()
     expect(electPreferred(led, live([1, 2, 3], [1]))).toBeUndefined()
     expect(electPreferred(state(), live([1, 2, 3]))).toBeUndefined()
+  })
+})
+
+describe('electOther', () => {
+  test('gives leadership to an equal, or nobody', () => {
+    expect(electOther(state(), live([1, 2, 3], [1]))).toEqual(state({ leader: 2, leaderEpoch: 6 }))
+    expect(electOther(state(), live([1, 2, 3], [1, 2]))).toMatchObject({ leader: 3 })
+    expect(electOther(state(), live([1, 3]))).toMatchObject({ leader: 3, isr: [1, 3] })
+    expect(electOther(state({ isr: [1], elr: [2] }), live([1, 2], [1]))).toBeUndefined()
+    expect(electOther(state(), live([1, 2], [1, 2]))).toBeUndefined()
   })
 })
 

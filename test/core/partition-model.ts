@@ -5,11 +5,18 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { LocalReplica } from '../../src/core/election.ts'
-import { elect, electPreferred, rejoin, uncleanElect, withIsr } from '../../src/core/election.ts'
+import {
+  elect,
+  electOther,
+  electPreferred,
+  rejoin,
+  uncleanElect,
+  withIsr,
+} from '../../src/core/election.ts'
 import type { PartitionState } from '../../src/core/partition-state.ts'
 
 export type Step =
-  | { readonly do: 'append' | 'elect' | 'prefer' | 'clear' }
+  | { readonly do: 'append' | 'elect' | 'prefer' | 'handOver' | 'clear' }
   | {
       readonly do: 'copy' | 'shrink' | 'expand' | 'die' | 'drain' | 'unclean'
       readonly node: number
@@ -19,7 +26,9 @@ export type Step =
 
 export function steps(replicas: number): fc.Arbitrary<Step[]> {
   const node = fc.integer({ min: 0, max: replicas - 1 })
-  const plain = fc.constantFrom(...(['append', 'append', 'elect', 'prefer', 'clear'] as const))
+  const plain = fc.constantFrom(
+    ...(['append', 'append', 'elect', 'prefer', 'handOver', 'clear'] as const),
+  )
   const onNode = fc.constantFrom(
     ...(['copy', 'copy', 'copy', 'shrink', 'expand', 'die', 'drain', 'unclean'] as const),
   )
@@ -88,6 +97,10 @@ export class PartitionModel {
         break
       case 'prefer':
         this.state = electPreferred(this.state, rules) ?? this.state
+        break
+      case 'handOver':
+        if (this.#leaderLog() !== undefined)
+          this.state = electOther(this.state, rules) ?? this.state
         break
       case 'clear':
         this.#setIsr((node) => this.state.isr.includes(node))

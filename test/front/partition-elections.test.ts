@@ -145,17 +145,17 @@ describe('PartitionElections', () => {
   })
 
   test('a store that never answers leaves the outcome unknown', async () => {
-    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
+    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1])
     beforeWrite = () => Promise.reject(new Error('away'))
     expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5 })
     isAway = true
-    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
+    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1])
     await expect(elections().preferred()).rejects.toMatchObject({ code: 'outcome-unknown' })
   })
 
-  test('the preferred leader takes over when it is up and in sync', async () => {
-    await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
-    expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5, isr: [1, 2] })
+  test('the preferred leader takes over from one that is down when it is up and in sync', async () => {
+    await setUp({ leader: 2, isr: [1, 2, 3], elr: [] }, [1, 3])
+    expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5, isr: [1, 3] })
     expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5 })
   })
 
@@ -170,10 +170,12 @@ describe('PartitionElections', () => {
     expect(await elections().preferred()).toEqual(next)
   })
 
-  test('a leader that does not hand over is replaced as it stands', async () => {
+  test('a leader that is up and does not hand over stays: it would not know who leads', async () => {
     await setUp({ leader: 2, isr: [1, 2], elr: [] }, [1, 2])
     handBack = async () => false
-    expect(await elections().preferred()).toMatchObject({ leader: 1, leaderEpoch: 5 })
+    const refusal = { code: 'election-refused', message: expect.stringContaining('node 2') }
+    await expect(elections().preferred()).rejects.toMatchObject(refusal)
+    expect((await stored()).leaderEpoch).toBe(4)
   })
 
   test.each([

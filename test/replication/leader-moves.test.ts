@@ -82,6 +82,45 @@ describe('LeaderMoves', () => {
     expect(ledByFirst(cluster)).toBe(1)
   })
 
+  test.each(['lost', 'done-unheard'] as const)(
+    'while it is not known whether a move came about (%s) the leader goes on, certain of nothing',
+    async (fate) => {
+      const cluster = await awayFromPreferred()
+      const { manager, metadata } = cluster.node(2)
+      const isCertain = () => cluster.replica(2).isCertain
+      expect(isCertain()).toBe(true)
+      cluster.storeFate = (transaction) => {
+        if (typeof transaction === 'string') return 'done'
+        metadata.isBehind = true
+        cluster.storeFate = () => new Error('away')
+        return fate
+      }
+      expect(await cluster.clock.run(manager.handBack({ topicId: TOPIC_ID, partition: 0 }))).toBe(
+        false,
+      )
+      expect(isCertain()).toBe(false)
+      const alone = cluster.append(2, ['x'], { acks: 1 })
+      expect(await cluster.clock.run(alone)).toMatchObject({ ok: false, committed: 'no' })
+      cluster.storeFate = () => 'done'
+      await cluster.until('it came about', () => cluster.state().leader === 1)
+      expect(isCertain()).toBe(false)
+      cluster.catchUp(2)
+      expect(cluster.replica(2).tenure).toBeUndefined()
+    },
+  )
+
+  test('a leader whose move was refused is certain again', async () => {
+    const cluster = await awayFromPreferred()
+    const { manager } = cluster.node(2)
+    cluster.storeFate = (call) => {
+      if (typeof call !== 'string' && cluster.node(1).isUp) cluster.kill(1)
+      return 'done'
+    }
+    const moved = manager.handBack({ topicId: TOPIC_ID, partition: 0 })
+    expect(await cluster.clock.run(moved)).toBe(false)
+    expect([cluster.state().leader, cluster.replica(2).isCertain]).toEqual([2, true])
+  })
+
   /** At the moment of the move a record is under way that a follower does not take. */
   async function stallAtMove(cluster: ClusterHarness) {
     const stall: { isOn: boolean } = { isOn: false }

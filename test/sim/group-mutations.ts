@@ -74,8 +74,8 @@ export const GROUP_MUTATIONS: readonly Mutation[] = [
   {
     name: 'a coordinator that may have been replaced answers',
     file: RUNTIME,
-    find: 'else if (this.#deps.log.isLeading)',
-    replace: 'else if (this.#deps.log !== undefined)',
+    find: 'calls.length > 0 && !log.isCertain',
+    replace: 'calls.length < 0',
     scenario: 'coordinator-that-was-replaced-is-asked',
   },
   {

@@ -163,9 +163,36 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
   {
     name: 'a leader that may have been replaced promises what it alone has',
     file: TENURE,
-    find: 'if (acks !== -1 && !this.#deps.isFresh()) {',
+    find: 'if (acks !== -1 && !this.#deps.isCertain()) {',
     replace: 'if (acks < -1) {',
     test: LEADER_TENURE,
+  },
+  {
+    name: 'a leader is certain although it may have handed over',
+    file: 'src/replication/replica.ts',
+    find: ' && revision !== this.#leftFrom',
+    replace: '',
+    test: 'test/replication/leader-moves.test.ts',
+  },
+  {
+    name: 'a leader is certain while it hands over all that it leads',
+    file: 'src/replication/registration.ts',
+    find: ' && !this.#isLeaving',
+    replace: '',
+    test: 'test/replication/registration.test.ts',
+  },
+  {
+    name: 'a move of unknown outcome counts as refused',
+    file: 'src/replication/leader-moves.ts',
+    find: 'if (error !== undefined) throw error',
+    replace: 'if (error !== undefined) return false',
+    test: 'test/replication/leader-moves.test.ts',
+  },
+  {
+    name: 'the controller replaces leaders that are up',
+    file: 'src/core/election.ts',
+    find: 'rules.isLive(leader) && partition.isr',
+    replace: 'rules.isLive(leader) && !isAvoided(leader, rules) && partition.isr',
   },
   {
     name: 'a new leader says where the log ends before it knows',

@@ -28,10 +28,12 @@ export function brokenRules(change: PartitionChange): string[] {
   ]
 }
 
-/** Who leads is decided by the controller, or by a leader that gives it up; by nobody who was replaced. */
-function officeRules({ before, after, author, controller }: PartitionChange): string[] {
-  if (after.leader === before.leader || !/^n\d+$/.test(author)) return []
-  const mayDecide = author === controller || author === `n${before.leader}`
+/** A leader that is up gives it up itself; else the controller decides, and nobody who was replaced. */
+function officeRules({ before, after, author, controller, live }: PartitionChange): string[] {
+  const isScene = !/^[nf]\d+$/.test(author)
+  if (after.leader === before.leader || author === `n${before.leader}` || isScene) return []
+  if (live.has(before.leader)) return [`${author} replaces ${before.leader}, which is up`]
+  const mayDecide = author === controller || author.startsWith('f')
   return mayDecide ? [] : [`${author} elects, and ${controller} is the controller`]
 }
 

@@ -108,6 +108,56 @@ const replacedCoordinator: Scenario = {
   },
 }
 
+/** A coordinator whose disk is full has handed over, hears late of it, and is asked by a front that does too. */
+const fullCoordinator: Scenario = {
+  name: 'coordinator-with-a-full-disk-was-replaced',
+  fronts: 2,
+  async play(stage) {
+    const hand = await joined(stage)
+    const early = await firstCommit(stage, hand, 1)
+    const a = hand.coordinator as SimNode
+    const others = othersThan(stage, a).map(({ name }) => name)
+    if (a.store !== undefined) a.store.faults.watchDelayMs = 30_000
+    stage.network.partition(['f1'], [...others, 'f2'])
+    a.disk.quotaBytes = 0
+    await hand.otherCoordinator(a)
+    stage.check(await hand.commit(1, await hand.read(1, 2, early)), 'the second commit is done')
+    for (let i = 0; i < 3; i++) {
+      const told = await hand.committed(0)
+      stage.check(told === -1, `${told} is said to be committed by who does not know`)
+    }
+    a.disk.quotaBytes = Number.POSITIVE_INFINITY
+    stage.network.heal()
+    await stage.sleep(30_000)
+    await stage.until('all are in sync', () => stage.record.isr.length === 3, 120_000)
+    const told = await hand.committed(0)
+    stage.check(told === 4, `${told} is said to be committed in the end, 4 is`)
+  },
+}
+
+/** Nobody can be certain of a lease: groups go on. */
+const storeAway: Scenario = {
+  name: 'store-away-from-a-group',
+  async play(stage) {
+    const hand = await joined(stage, 12)
+    const early = await firstCommit(stage, hand)
+    for (const { store } of stage.cluster.nodes) if (store !== undefined) store.faults.away = true
+    await stage.sleep(30_000)
+    const told = await hand.committed(0)
+    stage.check(told === 2, `${told} is said to be committed, 2 is`)
+    let cursor = early
+    for (let i = 0; i < 4; i++) {
+      await hand.beat()
+      cursor = await hand.read(0, 2, cursor)
+      await stage.sleep(10_000)
+    }
+    stage.check(await hand.commit(0, cursor), 'a commit is done')
+    const now = await hand.committed(0)
+    stage.check(now === 10, `${now} is said to be committed, 10 is`)
+    for (const { store } of stage.cluster.nodes) store?.heal()
+  },
+}
+
 /** A poll that commits first is made twice at once, as by a client that did not wait: one of them delivers. */
 const twicePolled: Scenario = {
   name: 'two-polls-commit-before-they-deliver',
@@ -203,6 +253,8 @@ export const GROUPS: readonly Scenario[] = [
   uncertainCommit,
   pendingCommit,
   replacedCoordinator,
+  fullCoordinator,
+  storeAway,
   oldCursor,
   earlierOwnership,
 ]
