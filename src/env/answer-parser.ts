@@ -2,6 +2,7 @@
  * Reads one HTTP/1.1 answer after the other (RFC 9112) as far as the servers of nodes speak it: a
  * length or chunks, nothing after the answer that was not asked for. Whatever else comes is an error.
  */
+import { HEAD_BYTES_MAX, readHeaders, readLength } from './http-head.ts'
 
 export interface AnswerListener {
   /** Names in lower case. */
@@ -16,11 +17,8 @@ export class MalformedAnswer extends Error {
   override readonly name = 'MalformedAnswer'
 }
 
-/** Of a head, and of any other line. */
-const LINES_BYTES_MAX = 16 * 1024
 const NOTHING = Buffer.alloc(0)
 const STATUS_LINE = /^HTTP\/1\.1 ([2-5]\d\d)(?: |$)/
-const HEADER = /^([\w-]+):[ \t]*(.*?)[ \t]*$/
 const CHUNK_SIZE = /^([\da-f]{1,12})[ \t]*(?:;|$)/i
 
 interface AnswerHead {
@@ -58,7 +56,7 @@ export class AnswerParser {
       else {
         const end = this.#state === 'head' ? '\r\n\r\n' : '\r\n'
         const at = bytes.indexOf(end, 0, 'latin1')
-        if ((at === -1 ? bytes.length : at) > LINES_BYTES_MAX) {
+        if ((at === -1 ? bytes.length : at) > HEAD_BYTES_MAX) {
           throw new MalformedAnswer('the head of an answer is too long')
         }
         if (at === -1) {
@@ -130,15 +128,8 @@ function readHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = STATUS_LINE.exec(first)
   if (status === null) throw new MalformedAnswer('an answer does not begin as one')
-  const headers: Record<string, string | undefined> = Object.create(null)
-  for (const line of lines) {
-    const header = HEADER.exec(line)
-    if (header === null) throw new MalformedAnswer('a header cannot be read')
-    const [, given = '', value = ''] = header
-    const name = given.toLowerCase()
-    if (headers[name] !== undefined) throw new MalformedAnswer(`an answer has ${name} twice`)
-    headers[name] = value
-  }
+  const headers = readHeaders(lines)
+  if (headers === undefined) throw new MalformedAnswer('the headers of an answer cannot be read')
   return {
     text,
     status: Number(status[1]),
@@ -158,8 +149,7 @@ function isChunked(headers: Readonly<Record<string, string | undefined>>): boole
 }
 
 function lengthOf(text: string | undefined): number {
-  if (text === undefined || !/^\d{1,15}$/.test(text)) {
-    throw new MalformedAnswer('the length of an answer is not known')
-  }
-  return Number(text)
+  const bytes = text === undefined ? undefined : readLength(text)
+  if (bytes === undefined) throw new MalformedAnswer('the length of an answer is not known')
+  return bytes
 }

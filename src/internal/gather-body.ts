@@ -29,6 +29,8 @@ export async function gatherBody(
     reserved = Math.max(reserved, bytes)
   }
   if (expectedBytes !== undefined) hold(expectedBytes)
+  const only: unknown = Array.isArray(body) && body.length === 1 ? body[0] : undefined
+  if (only instanceof Uint8Array && only.length === expectedBytes) return only
   for await (const chunk of body) {
     const end = length + chunk.length
     if (length === 0 && chunk.length === expectedBytes) buffer = chunk

@@ -207,6 +207,91 @@ describe('bounds', () => {
   })
 })
 
+describe('what comes over a connection', () => {
+  /** Answers with what it was called with. */
+  const echo = async ({ path, body }: IncomingCall): Promise<OutgoingAnswer> => {
+    const chunks: Uint8Array[] = [Buffer.from(`[${path}] `)]
+    for await (const chunk of body) chunks.push(chunk)
+    return { status: 200, headers: {}, body: chunks }
+  }
+  const call = (path: string, text: string) =>
+    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${text.length}\r\n\r\n${text}`
+
+  async function open(receiver: Parameters<typeof serve>[0] = echo, options = {}) {
+    const socket = await RawSocket.open(portOf(await serve(receiver, options)))
+    onTestFinished(() => socket.destroy())
+    return socket
+  }
+
+  test('may come in whatever pieces, one call after the other', async () => {
+    const socket = await open()
+    const bytes = call('/pieces', 'of a body')
+    for (let at = 0; at < bytes.length; at += 7) {
+      socket.write(bytes.slice(at, at + 7))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(await socket.until(/\[.*body$/)).toMatch(/\r\n\r\n\[\/pieces\] of a body$/)
+    socket.write(call('/again', 'x'))
+    expect(await socket.until(/again.*x$/)).toMatch(/\[\/again\] x$/)
+  })
+
+  test('is cut where a call comes before the one before it is answered', async () => {
+    const paths: string[] = []
+    const arrived = Promise.withResolvers<void>()
+    const socket = await open(({ path }) => {
+      paths.push(path)
+      arrived.resolve()
+      return new Promise(() => undefined)
+    })
+    socket.write(call('/first', ''))
+    await arrived.promise
+    socket.write(call('/second', ''))
+    expect({ answer: await socket.closed(), paths }).toEqual({ answer: '', paths: ['/first'] })
+  })
+
+  test.each([
+    ['is longer than it says', call('/', 'x').concat('y')],
+    ['comes in chunks', 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n'],
+    ['says its length twice', call('/', 'x').replace('host: x', 'content-length: 2')],
+    ['says no length', 'POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n'],
+    ['is none', 'GARBAGE\r\n\r\n'],
+    ['has a line that is no header', 'POST / HTTP/1.1\r\nhost x\r\n\r\n'],
+    ['has a head without an end', `POST / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}`],
+    ['has too long a head', `POST / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`],
+  ])('is cut where a call %s', async (_, bytes) => {
+    const paths: string[] = []
+    const socket = await open(async ({ path }) => {
+      paths.push(path)
+      return EMPTY
+    })
+    socket.write(bytes)
+    expect({ answer: await socket.closed(), paths }).toEqual({ answer: '', paths: [] })
+  })
+
+  test('is dropped where nobody takes it, and the next call is read', async () => {
+    const socket = await open(async ({ path }) =>
+      path === '/refused' ? { ...EMPTY, status: 401 } : { ...EMPTY, status: 202 },
+    )
+    const bytes = call('/refused', 'x'.repeat(2_000_000))
+    socket.write(bytes.slice(0, 100))
+    await socket.until(/ 401 /)
+    socket.write(bytes.slice(100) + call('/next', ''))
+    expect(await socket.until(/ 202 /)).toMatch(/^HTTP\/1.1 401 /)
+  })
+
+  test('ends when no call comes for long', async () => {
+    const socket = await open(echo, { keepAliveMs: 20 })
+    socket.write(call('/only', ''))
+    expect(await socket.closed()).toMatch(/\[\/only\] $/)
+  })
+
+  test('ends with the answer where the caller wants that', async () => {
+    const socket = await open()
+    socket.write(call('/last', '').replace('host: x', 'connection: close'))
+    expect(await socket.closed()).toMatch(/connection: close\r\n\r\n\[\/last\] $/)
+  })
+})
+
 describe('close', () => {
   test('finishes what is under way, also on connections that were kept open', async () => {
     const arrived = Promise.withResolvers<void>()

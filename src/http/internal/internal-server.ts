@@ -2,16 +2,14 @@
  * Receives the calls of other nodes: a plain HTTP server in front of the internal service, for nobody
  * but nodes. Owns the bounds on connections and the order in which it shuts down.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { createServer } from 'node:http'
-import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Clock } from '../../env/clock.ts'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { createServer } from 'node:net'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls'
+import type { Clock, Timer } from '../../env/clock.ts'
 import type { Logger } from '../../env/logger.ts'
-import type { HeaderMap } from '../../internal/identity.ts'
 import type { CallReceiver } from '../../internal/internal-handler.ts'
-import { writeAnswer } from './answer-writer.ts'
-import { RequestChunks } from './request-chunks.ts'
+import type { CallLimits } from './call-connection.ts'
+import { CallConnection } from './call-connection.ts'
 
 export interface InternalServerDeps {
   readonly clock: Clock
@@ -30,6 +28,8 @@ export interface InternalServerOptions {
   readonly stallMs?: number
   /** A call must have come whole after so long. */
   readonly requestTimeoutMs?: number
+  /** How long a connection may be without a call. */
+  readonly keepAliveMs?: number
   /** What is still under way so long after `close` is broken. */
   readonly closeGraceMs?: number
 }
@@ -37,7 +37,7 @@ export interface InternalServerOptions {
 const MAX_CONNECTIONS = 4096
 const STALL_MS = 20_000
 const REQUEST_TIMEOUT_MS = 60_000
-const HEADERS_TIMEOUT_MS = 10_000
+const HEAD_TIMEOUT_MS = 10_000
 const CHECK_INTERVAL_MS = 5_000
 /** Three times that of the calling side. */
 const KEEP_ALIVE_MS = 60_000
@@ -46,20 +46,30 @@ const CLOSE_GRACE_MS = 10_000
 export class InternalServer {
   readonly #deps: InternalServerDeps
   readonly #options: InternalServerOptions
+  readonly #limits: CallLimits
   readonly #server: Server
+  readonly #connections = new Set<CallConnection>()
   /** Where other nodes reach this one. */
   readonly url: string
+  #check: Timer
   #closing: Promise<void> | undefined
 
   /** The server listens already. */
   private constructor(deps: InternalServerDeps, options: InternalServerOptions, server: Server) {
+    const { requestTimeoutMs = REQUEST_TIMEOUT_MS, keepAliveMs = KEEP_ALIVE_MS } = options
     this.#deps = deps
     this.#options = options
+    this.#limits = {
+      stallMs: options.stallMs ?? STALL_MS,
+      requestTimeoutMs,
+      headTimeoutMs: Math.min(HEAD_TIMEOUT_MS, requestTimeoutMs),
+      keepAliveMs,
+    }
     this.#server = server
     this.url = urlOf(options, (server.address() as AddressInfo).port)
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      this.#receive(request, response)
-    })
+    const event = options.tls === undefined ? 'connection' : 'secureConnection'
+    server.on(event, (socket: Socket) => this.#receive(socket))
+    this.#check = this.#checkLater()
   }
 
   /** Resolves when calls are taken. */
@@ -70,7 +80,6 @@ export class InternalServer {
     const { logger } = deps
     const server = makeServer(options)
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
-    server.on('timeout', (socket: Socket) => socket.destroy())
     server.on('drop', () => logger.warn({}, 'a node was turned away: too many connections'))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -97,45 +106,35 @@ export class InternalServer {
   async #close(): Promise<void> {
     const { clock, service } = this.#deps
     service.drain()
+    this.#check.cancel()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    this.#server.closeIdleConnections()
+    for (const connection of this.#connections) connection.end()
     const timer = clock.timer(this.#options.closeGraceMs ?? CLOSE_GRACE_MS, () => {
-      this.#server.closeAllConnections()
+      for (const connection of this.#connections) connection.destroy()
     })
     await closed
     timer.cancel()
   }
 
-  #receive(request: IncomingMessage, response: ServerResponse): void {
-    const gone = new AbortController()
-    response.once('close', () => {
-      if (!response.writableFinished) gone.abort()
-      if (this.#closing !== undefined) this.#server.closeIdleConnections()
-    })
-    response.on('error', () => gone.abort())
-    // Nobody reads it.
-    response.sendDate = false
-    if (this.#closing !== undefined) response.shouldKeepAlive = false
-    if (request.method !== 'POST') {
-      response.writeHead(405, { allow: 'POST' }).end()
-      return
-    }
-    void this.#answer(request, response, gone.signal)
+  #receive(socket: Socket): void {
+    const connection = new CallConnection(socket, this.#deps, this.#limits)
+    this.#connections.add(connection)
+    socket.on('close', () => this.#connections.delete(connection))
+    if (this.#closing !== undefined) connection.end()
   }
 
-  async #answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const answer = await this.#deps.service.handle({
-      path: request.url ?? '',
-      // Only `set-cookie` is ever an array, and nobody reads it.
-      headers: request.headers as HeaderMap,
-      body: new RequestChunks(request),
-      signal,
+  /** Cuts callers that take too long to call. */
+  #checkLater(): Timer {
+    const { clock } = this.#deps
+    const { requestTimeoutMs, keepAliveMs } = this.#limits
+    const intervalMs = Math.min(CHECK_INTERVAL_MS, requestTimeoutMs, keepAliveMs)
+    return clock.timer(intervalMs, () => {
+      const nowMs = clock.monotonicMs()
+      for (const connection of this.#connections) {
+        if (connection.isOverdue(nowMs)) connection.destroy()
+      }
+      this.#check = this.#checkLater()
     })
-    await writeAnswer(response, answer, this.#options.stallMs ?? STALL_MS)
   }
 }
 
@@ -145,17 +144,8 @@ function urlOf(options: InternalServerOptions, port: number): string {
   return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`
 }
 
-function makeServer(options: InternalServerOptions): Server {
-  const requestTimeout = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
-  const limits = {
-    requestTimeout,
-    headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeout),
-    connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, requestTimeout),
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    noDelay: true,
-  }
-  const { tls } = options
-  if (tls === undefined) return createServer(limits)
+function makeServer({ tls }: InternalServerOptions): Server {
+  if (tls === undefined) return createServer({ noDelay: true })
   const identity = { ...tls, requestCert: true, rejectUnauthorized: true }
-  return createTlsServer({ ...limits, ...identity })
+  return createTlsServer({ ...identity, noDelay: true, handshakeTimeout: HEAD_TIMEOUT_MS })
 }
