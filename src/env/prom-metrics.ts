@@ -3,10 +3,10 @@ import {
   collectDefaultMetrics,
   Counter as PromCounter,
   Gauge as PromGauge,
-  Histogram as PromHistogram,
   Registry,
 } from 'prom-client'
 import type { Counter, Histogram, Labels, Metrics, Sample } from './metrics.ts'
+import { PromHistogram } from './prom-histogram.ts'
 
 interface Count {
   readonly labels: Labels
@@ -74,13 +74,10 @@ export class PromMetrics implements Metrics {
   ): Histogram {
     let family = this.#histograms.get(name)
     if (family === undefined) {
-      const labelNames = Object.keys(labels)
-      const registers = [this.#registry]
-      family = new PromHistogram({ name, help, labelNames, buckets: [...buckets], registers })
+      family = new PromHistogram(this.#registry, { name, help, buckets })
       this.#histograms.set(name, family)
     }
-    const child = family.labels(labels)
-    return { observe: (value) => child.observe(value) }
+    return family.with(labels)
   }
 
   text(): Promise<string> {
