@@ -72,10 +72,11 @@ export class WriteSlot {
   async give(write: DurableWrite): Promise<DurableFailure | undefined> {
     const state = this.#state
     if (!this.#put(write)) this.#port.postMessage(write)
-    const done = Atomics.waitAsync(state, DONE, Atomics.load(state, DONE))
+    const before = Atomics.load(state, DONE)
     Atomics.add(state, GIVEN, 1)
     Atomics.notify(state, GIVEN)
-    await done.value
+    // Only now, as the disk can work meanwhile; if it is done by then, there is nothing to wait for.
+    await Atomics.waitAsync(state, DONE, before).value
     if (state[FAILED] === 0) return undefined
     const told: { message: DurableFailure } | undefined = receiveMessageOnPort(this.#port)
     return told?.message ?? NOT_TOLD
