@@ -1,6 +1,8 @@
 /** Reads that wait for the first record: those that want the same share one fetch and one answer. */
 import type { TopicId } from '../core/ids.ts'
 import type { Clock, Timer } from '../env/clock.ts'
+import type { Seated } from '../lib/roster.ts'
+import { Roster } from '../lib/roster.ts'
 import { ServiceError } from '../lib/service-error.ts'
 
 /** One round of waiting; its answer may be empty. */
@@ -10,7 +12,7 @@ interface Emptiable {
   readonly records: number
 }
 
-interface Waiter<Page> {
+interface Waiter<Page> extends Seated {
   readonly place: Place<Page>
   readonly serve: (page: Page) => void
   readonly timer: Timer
@@ -23,7 +25,7 @@ interface Waiter<Page> {
 
 interface Place<Page> {
   readonly parking: Parking<Page>
-  readonly waiters: Set<Waiter<Page>>
+  readonly waiters: Roster<Waiter<Page>>
   readonly stop: AbortController
 }
 
@@ -86,7 +88,8 @@ export class ParkedReads<Page extends Emptiable> {
     return new Promise((resolve, reject) => {
       const abort = () => this.#fail(waiter, signal.reason)
       const timer = this.#clock.timer(waitMs, () => this.#settle([waiter], parking.empty))
-      const waiter: Waiter<Page> = { place, serve, timer, signal, abort, resolve, reject }
+      const told = { serve, resolve, reject }
+      const waiter: Waiter<Page> = { place, timer, signal, abort, ...told, seat: -1 }
       signal.addEventListener('abort', abort, { once: true })
       this.#size++
       place.waiters.add(waiter)
@@ -107,7 +110,7 @@ export class ParkedReads<Page extends Emptiable> {
   }
 
   #open(parking: Parking<Page>): Place<Page> {
-    const place: Place<Page> = { parking, waiters: new Set(), stop: new AbortController() }
+    const place: Place<Page> = { parking, waiters: new Roster(), stop: new AbortController() }
     this.#places.set(parking.key, place)
     this.#serve(place).then(
       (page = parking.empty) => this.#settleAll(place, page),
@@ -125,7 +128,7 @@ export class ParkedReads<Page extends Emptiable> {
   }
 
   #settleAll({ waiters }: Place<Page>, page: Page): void {
-    this.#settle([...waiters], page)
+    this.#settle(waiters.filter(), page)
   }
 
   /** All have their answers before any of them tidies up; the last one closes the place. */
@@ -145,7 +148,7 @@ export class ParkedReads<Page extends Emptiable> {
 
   #failAll(place: Place<Page>, error: unknown): void {
     this.#close(place)
-    for (const waiter of [...place.waiters]) this.#fail(waiter, error)
+    for (const waiter of place.waiters.filter()) this.#fail(waiter, error)
   }
 
   #fail(waiter: Waiter<Page>, error: unknown): void {

@@ -228,7 +228,7 @@ export class ProduceBatcher {
   /** Ends what was added before `addedMs`. What was sent keeps its place in the bounds until storage answers. */
   #expire(addedMs: number): void {
     for (const lane of this.#active) {
-      for (const batch of lane.inFlight) {
+      for (const batch of lane.inFlight.filter()) {
         for (const entry of batch.entries) {
           if (entry.addedMs >= addedMs) continue
           const { settle } = entry

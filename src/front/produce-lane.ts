@@ -5,6 +5,8 @@
 import type { RecordInput } from '../core/record.ts'
 import { encodeBatch } from '../core/record-batch.ts'
 import type { Timer } from '../env/clock.ts'
+import type { Seated } from '../lib/roster.ts'
+import { Roster } from '../lib/roster.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import type { Acks, Appended, AppendRequest, Refusal } from '../wire/internal.ts'
 
@@ -32,7 +34,7 @@ export interface ProduceEntry {
   settle: Settle | undefined
 }
 
-export interface PendingBatch {
+export interface PendingBatch extends Seated {
   readonly lane: ProduceLane
   readonly entries: readonly ProduceEntry[]
   readonly sizeBytes: number
@@ -45,7 +47,7 @@ export class ProduceLane {
   readonly partition: number
   readonly acks: Acks
   /** Batches that are being written. */
-  readonly inFlight = new Set<PendingBatch>()
+  readonly inFlight = new Roster<PendingBatch>()
   /** Whether the owner has noted that this lane can send. */
   isDue: boolean = false
   linger: Timer | undefined
@@ -94,7 +96,7 @@ export class ProduceLane {
     let entries: ProduceEntry[] = []
     let sizeBytes = 0
     const cut = () => {
-      if (entries.length > 0) batches.push({ lane: this, entries, sizeBytes, sentMs })
+      if (entries.length > 0) batches.push({ lane: this, entries, sizeBytes, sentMs, seat: -1 })
       entries = []
       sizeBytes = 0
     }

@@ -200,6 +200,7 @@ class Reading implements WatchedBody {
   readonly #settle: (error?: Error) => void
   readonly firstSweep: number
   lastSweep: number
+  seat = -1
 
   constructor(
     source: IncomingMessage,

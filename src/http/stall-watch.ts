@@ -3,8 +3,10 @@
  * body costs neither a timer nor a look at the clock.
  */
 import type { Clock, Timer } from '../env/clock.ts'
+import type { Seated } from '../lib/roster.ts'
+import { Roster } from '../lib/roster.ts'
 
-export interface WatchedBody {
+export interface WatchedBody extends Seated {
   /** Sweep in which the last bytes came; kept by whoever reads, from `StallWatch.sweep`. */
   lastSweep: number
   /** Sweep in which the reading began. */
@@ -17,7 +19,7 @@ export class StallWatch {
   readonly #sweepMs: number
   readonly #idleSweeps: number
   readonly #totalSweeps: number
-  readonly #watched = new Set<WatchedBody>()
+  readonly #watched = new Roster<WatchedBody>()
   #timer: Timer | undefined
   #sweep = 0
 
@@ -49,17 +51,15 @@ export class StallWatch {
   close(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#watched.clear()
+    for (const body of this.#watched.filter()) this.#watched.delete(body)
   }
 
   readonly #run = (): void => {
     this.#sweep += 1
-    for (const body of this.#watched) {
-      const idle = this.#sweep - body.lastSweep > this.#idleSweeps
-      if (idle || this.#sweep - body.firstSweep > this.#totalSweeps) {
-        this.#watched.delete(body)
-        body.stalled()
-      }
+    const hasStalled = ({ lastSweep, firstSweep }: WatchedBody) =>
+      this.#sweep - lastSweep > this.#idleSweeps || this.#sweep - firstSweep > this.#totalSweeps
+    for (const body of this.#watched.filter(hasStalled)) {
+      if (this.#watched.delete(body)) body.stalled()
     }
     this.#timer = this.#watched.size === 0 ? undefined : this.#clock.timer(this.#sweepMs, this.#run)
   }

@@ -3,9 +3,11 @@
  * long-poll, tailing readers, replica fetch and metadata versions.
  */
 import { assert } from './assert.ts'
+import type { Seated } from './roster.ts'
+import { Roster } from './roster.ts'
 import { ServiceError } from './service-error.ts'
 
-interface Waiter {
+interface Waiter extends Seated {
   readonly threshold: number
   readonly wake: () => void
 }
@@ -13,7 +15,7 @@ interface Waiter {
 export class ThresholdWaiters {
   #value: number
   readonly #limit: number
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters = new Roster<Waiter>()
 
   /** `limit` bounds how many may wait at once. */
   constructor(value: number, limit: number) {
@@ -34,11 +36,9 @@ export class ThresholdWaiters {
     assert(value >= this.#value, `a watermark fell from ${this.#value} to ${value}`)
     if (value === this.#value) return
     this.#value = value
-    for (const waiter of this.#waiters) {
-      if (waiter.threshold <= value) {
-        this.#waiters.delete(waiter)
-        waiter.wake()
-      }
+    if (this.#waiters.size === 0) return
+    for (const waiter of this.#waiters.filter(({ threshold }) => threshold <= value)) {
+      if (this.#waiters.delete(waiter)) waiter.wake()
     }
   }
 
@@ -57,7 +57,7 @@ export class ThresholdWaiters {
         retryAfterMs: 1000,
       })
     }
-    const waiter = { threshold, wake }
+    const waiter = { threshold, wake, seat: -1 }
     this.#waiters.add(waiter)
     return () => this.#waiters.delete(waiter)
   }

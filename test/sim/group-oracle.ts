@@ -32,6 +32,8 @@ export interface Bounds {
   readonly isCompacted: boolean
   /** Whether an operator gave records up that the group may have read. */
   readonly isReset: boolean
+  /** Whether what is there was not committed before an operator chose the log that has it: readers may be past it. */
+  isReturned(offset: number): boolean
 }
 
 /** What was certain at some moment, by partition. */
@@ -204,11 +206,11 @@ export class GroupOracle {
       const { topic, topicId, partition } = this.#places.get(key) as GroupPlace
       const there = (final.get(topic) ?? []).filter((record) => record.partition === partition)
       const place = { topic, topicId, partition }
-      const { isCompacted, mayStartAt } = this.#world.boundsOf(place)
+      const { isCompacted, mayStartAt, isReturned } = this.#world.boundsOf(place)
       const doneTo = this.doneTo(place)
       for (const { offset, value } of isCompacted ? lastOfKeys(there) : there) {
         // A leader that had removed it may have been replaced by one that had not yet.
-        const wasGone = offset < mayStartAt
+        const wasGone = offset < mayStartAt || isReturned(offset)
         if (wasGone || offset >= doneTo || delivered.has(printOf(offset, value))) continue
         this.#violation(`the group was never given ${offset} of ${topic}/${partition}`)
       }

@@ -121,8 +121,12 @@ export class GroupWorkload {
   #boundsOf({ topicId, partition }: GroupPlace) {
     const { invariants } = this.#cluster
     const mayStartAt = invariants.mayStartAt(topicId, partition)
-    const { shownEnd, isCompacted, uncleanEpoch } = invariants.oracle(topicId, partition)
-    return { mayStartAt, shownEnd, isCompacted, isReset: uncleanEpoch !== -1 }
+    const oracle = invariants.oracle(topicId, partition)
+    const { shownEnd, isCompacted, uncleanElections } = oracle
+    const isReset = oracle.uncleanEpoch !== -1
+    const isReturned = (at: number) =>
+      uncleanElections.some(({ startOffset, endOffset }) => at >= startOffset && at < endOffset)
+    return { mayStartAt, shownEnd, isCompacted, isReset, isReturned }
   }
 
   #isForgotten(): boolean {
