@@ -2,7 +2,8 @@
  * Reads one HTTP/1.1 answer after the other (RFC 9112) as far as the servers of nodes speak it: a
  * length or chunks, nothing after the answer that was not asked for. Whatever else comes is an error.
  */
-import { HEAD_BYTES_MAX, readHeaders, readLength } from './http-head.ts'
+import type { Headers } from './http-head.ts'
+import { HEAD_BYTES_MAX, HeaderReader, readLength } from './http-head.ts'
 
 export interface AnswerListener {
   /** Names in lower case. */
@@ -34,6 +35,7 @@ type State = 'head' | 'counted' | 'chunk-size' | 'chunk' | 'chunk-end' | 'traile
 
 export class AnswerParser {
   readonly #listener: AnswerListener
+  readonly #headers = new HeaderReader()
   #state: State = 'head'
   /** Of lines that have not come to their end. */
   #held: Buffer = NOTHING
@@ -99,7 +101,7 @@ export class AnswerParser {
 
   #takeHead(text: string): void {
     const known = this.#lastHead
-    const head = known?.text === text ? known : readHead(text)
+    const head = known?.text === text ? known : readHead(text, this.#headers)
     this.#lastHead = head
     this.#isLast = head.isLast
     this.#listener.onHead(head.status, head.headers)
@@ -124,11 +126,11 @@ export class AnswerParser {
   }
 }
 
-function readHead(text: string): AnswerHead {
+function readHead(text: string, reader: HeaderReader): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = STATUS_LINE.exec(first)
   if (status === null) throw new MalformedAnswer('an answer does not begin as one')
-  const headers = readHeaders(lines)
+  const headers = reader.read(lines)
   if (headers === undefined) throw new MalformedAnswer('the headers of an answer cannot be read')
   return {
     text,
@@ -139,7 +141,7 @@ function readHead(text: string): AnswerHead {
   }
 }
 
-function isChunked(headers: Readonly<Record<string, string | undefined>>): boolean {
+function isChunked(headers: Headers): boolean {
   const coding = headers['transfer-encoding']
   if (coding === undefined) return false
   if (coding.toLowerCase() !== 'chunked' || headers['content-length'] !== undefined) {

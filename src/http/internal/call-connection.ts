@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Clock } from '../../env/clock.ts'
-import { HEAD_BYTES_MAX, readHeaders, readLength } from '../../env/http-head.ts'
+import { HEAD_BYTES_MAX, HeaderReader, readLength } from '../../env/http-head.ts'
 import type { HeaderMap } from '../../internal/identity.ts'
 import type { CallReceiver, IncomingCall, OutgoingAnswer } from '../../internal/internal-handler.ts'
 import { writeAnswer } from './answer-writer.ts'
@@ -37,6 +37,7 @@ export class CallConnection {
   readonly #limits: CallLimits
   /** One for all its calls: whoever called is gone when the connection is. */
   readonly #gone = new AbortController()
+  readonly #headers = new HeaderReader()
   /** Of a head that has not come to its end. */
   #held: Buffer = NOTHING
   /** Of the call under way, if it does not come with its head. */
@@ -99,7 +100,7 @@ export class CallConnection {
   }
 
   #begin(text: string, rest: Buffer): void {
-    const head = readHead(text)
+    const head = readHead(text, this.#headers)
     if (head === undefined || rest.length > head.bytes) {
       this.#socket.destroy()
       return
@@ -146,11 +147,11 @@ export class CallConnection {
   }
 }
 
-function readHead(text: string): CallHead | undefined {
+function readHead(text: string, reader: HeaderReader): CallHead | undefined {
   const [first = '', ...lines] = text.split('\r\n')
   const request = REQUEST_LINE.exec(first)
   if (request === null) return undefined
-  const headers = readHeaders(lines)
+  const headers = reader.read(lines)
   if (headers === undefined || headers['transfer-encoding'] !== undefined) return undefined
   const bytes = readLength(headers['content-length'] ?? '0')
   if (bytes === undefined) return undefined
