@@ -36,19 +36,31 @@ export class HttpPeer {
     return this.#underWay === 0 && this.#gate.waiting === 0
   }
 
-  /** @throws TransportError */
-  async call(call: InternalCall, signal: AbortSignal): Promise<InternalAnswer> {
+  /** Rejects with TransportError. */
+  call(call: InternalCall, signal: AbortSignal): Promise<InternalAnswer> {
     if (this.#gate.waiting >= this.#options.maxWaiting) {
-      throw notSent('too many calls wait for a connection')
+      return Promise.reject(notSent('too many calls wait for a connection'))
     }
+    // Mostly there is a connection: nothing is awaited that is there.
+    if (signal.aborted || !this.#gate.tryEnter()) return this.#callLater(call, signal)
+    return this.#call(call, signal)
+  }
+
+  async #callLater(call: InternalCall, signal: AbortSignal): Promise<InternalAnswer> {
     try {
       await this.#gate.enter(signal)
     } catch (error) {
       throw notSent('the call was given up before it was sent', error)
     }
+    return await this.#call(call, signal)
+  }
+
+  /** Behind the gate. */
+  #call(call: InternalCall, signal: AbortSignal): Promise<InternalAnswer> {
     if (signal.aborted || this.#isClosed) {
       this.#gate.leave()
-      throw notSent('the call was given up before it was sent', signal.reason)
+      const error = notSent('the call was given up before it was sent', signal.reason)
+      return Promise.reject(error)
     }
     this.#underWay++
     const free = this.#free.pop()

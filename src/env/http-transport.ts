@@ -49,13 +49,12 @@ export class HttpTransport implements Transport {
         : liveConnector(tls, { timeout })
   }
 
-  async call(
-    url: string,
-    call: InternalCall,
-    lane: Lane,
-    signal: AbortSignal,
-  ): Promise<InternalAnswer> {
-    return await this.#peer(url, lane).call(call, signal)
+  call(url: string, call: InternalCall, lane: Lane, signal: AbortSignal): Promise<InternalAnswer> {
+    try {
+      return this.#peer(url, lane).call(call, signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async close(): Promise<void> {

@@ -14,13 +14,17 @@ export class Gate {
     return this.#waiting.size
   }
 
+  /** Enters if nobody has to wait. */
+  tryEnter(): boolean {
+    if (this.#inside >= this.#width) return false
+    this.#inside++
+    return true
+  }
+
   /** Each entry must be followed by one `leave`. Rejects with the signal's reason on abort. */
   enter(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason)
-    if (this.#inside < this.#width) {
-      this.#inside++
-      return Promise.resolve()
-    }
+    if (this.tryEnter()) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const pass = () => {
         signal.removeEventListener('abort', abort)
