@@ -11,7 +11,7 @@ export class ResultStream<T> implements AsyncIterable<Uint8Array> {
   #wake: () => void = () => undefined
   readonly #first = Promise.withResolvers<void>()
   readonly #last = Promise.withResolvers<void>()
-  /** Resolves when a result is there, or none will come. */
+  /** Resolves when a result is there, none will come, or it is to be waited for no longer. */
   readonly first: Promise<void> = this.#first.promise
   /** Resolves when all results are there. */
   readonly last: Promise<void> = this.#last.promise
@@ -29,6 +29,11 @@ export class ResultStream<T> implements AsyncIterable<Uint8Array> {
         () => assert(false, 'results settle with a value'),
       )
     })
+  }
+
+  /** Whoever waits for the first result goes on without. */
+  hurry(): void {
+    this.#first.resolve()
   }
 
   /** Whole if all of it is there, which costs both sides less; else to be streamed. */

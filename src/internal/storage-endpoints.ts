@@ -57,16 +57,12 @@ async function append(
   { body, signal }: InternalRequest,
 ): Promise<InternalReply> {
   const requests = decodeAppend(body)
-  const { promise: admitted, resolve } = Promise.withResolvers<void>()
-  const stream = new ResultStream(storage.append(requests, signal, resolve), encodeAppendFrame)
-  await Promise.race([admitted, stream.last])
-  await firstOrDelay(stream, clock)
-  return stream.reply
-}
-
-async function firstOrDelay({ first }: { first: Promise<void> }, clock: Clock): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>()
-  const timer = clock.timer(HEAD_DELAY_MS, resolve)
-  await Promise.race([late, first])
+  const { promise: admitted, resolve: admit } = Promise.withResolvers<void>()
+  const stream = new ResultStream(storage.append(requests, signal, admit), encodeAppendFrame)
+  void stream.last.then(admit)
+  await admitted
+  const timer = clock.timer(HEAD_DELAY_MS, () => stream.hurry())
+  await stream.first
   timer.cancel()
+  return stream.reply
 }

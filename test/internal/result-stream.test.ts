@@ -36,6 +36,18 @@ describe('a stream of results', () => {
     expect(pieces).toEqual(['2c;', '0a;1b;'])
   })
 
+  test('need not be waited for, and comes all the same', async () => {
+    const { stream, settle } = streamOf(1)
+    stream.hurry()
+    await stream.first
+    const { reply } = stream
+    if (!('stream' in reply)) throw new Error('the reply is whole')
+    settle[0]?.('a')
+    const pieces: string[] = []
+    for await (const piece of reply.stream) pieces.push(String(piece))
+    expect(pieces).toEqual(['0a;'])
+  })
+
   test('of none is whole at once', async () => {
     const { stream } = streamOf(0)
     await stream.first
