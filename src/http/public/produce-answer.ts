@@ -45,12 +45,20 @@ export function produceAnswer(
     const part = partOf?.[start] ?? 0
     const timestampMs = timesMs[start] as number
     do end++
-    while (timesMs[end] === timestampMs && (partOf?.[end] ?? 0) === part)
+    while (
+      end < timesMs.length &&
+      timesMs[end] === timestampMs &&
+      (partOf === undefined || partOf[end] === part)
+    )
     const run = (writers[part] as PartWriter).receipts(end - start, timestampMs)
     receipts += start === 0 ? run : `,${run}`
   }
   return { receipts: `[${receipts}]`, failed }
 }
+
+/** Receipts of one time are alike but for the last digits of their offsets: one is made, and repeated. */
+const RUN_OFFSETS = 100
+const ZERO = 0x30
 
 class PlaceWriter implements PartWriter {
   readonly #opening: string
@@ -72,9 +80,29 @@ class PlaceWriter implements PartWriter {
       this.#timestampMs = timestampMs
       this.#closing = `,"timestamp":"${formatTimestamp(timestampMs)}"}`
     }
-    const offsets: number[] = []
-    for (let i = 0; i < count; i++) offsets.push(this.#offset++)
-    return this.#opening + offsets.join(`${this.#closing},${this.#opening}`) + this.#closing
+    const runs: string[] = []
+    for (const end = this.#offset + count; this.#offset < end; ) runs.push(this.#run(end))
+    return runs.join()
+  }
+
+  /** Those of the next offsets, below `end`, that differ in their last two digits alone. */
+  #run(end: number): string {
+    const start = this.#offset
+    const first = this.#opening + start
+    const tail = start % RUN_OFFSETS
+    // Of the very first offsets some have one digit.
+    const room = start === tail ? 1 : RUN_OFFSETS - tail
+    const count = Math.min(end - start, room)
+    this.#offset += count
+    if (count === 1) return first + this.#closing
+    const receipt = `${first}${this.#closing},`
+    const bytes = Buffer.allocUnsafe(count * receipt.length).fill(receipt, 'latin1')
+    let at = first.length
+    for (let digits = tail; digits < tail + count; digits++, at += receipt.length) {
+      bytes[at - 2] = ZERO + Math.floor(digits / 10)
+      bytes[at - 1] = ZERO + (digits % 10)
+    }
+    return bytes.toString('latin1', 0, bytes.length - 1)
   }
 }
 
