@@ -208,6 +208,9 @@ export class FollowerSession {
       if (fault !== undefined) {
         parts.push(fault)
         entry.awaiting = true
+        // It comes back from elsewhere, and has to be told of the bounds there though nothing follows.
+        entry.sentHighWatermark = -1
+        entry.sentLogStart = -1
         continue
       }
       const part = this.#hot(entry, bytesLeft)

@@ -11,8 +11,14 @@ import { NEVER } from './replica-harness.ts'
 const PARTITIONS = 3
 
 /** Node 1 leads all partitions; the test is node 2. */
-async function leader(options: { instant?: boolean } = {}): Promise<ClusterHarness> {
-  const cluster = new ClusterHarness({ replicas: [1, 2], partitions: PARTITIONS })
+async function leader(
+  options: { instant?: boolean; memoryBytes?: number } = {},
+): Promise<ClusterHarness> {
+  const { memoryBytes } = options
+  const cluster = new ClusterHarness(
+    { replicas: [1, 2], partitions: PARTITIONS },
+    memoryBytes === undefined ? {} : { memoryBytes },
+  )
   cluster.hasInstantDisks = options.instant ?? false
   await cluster.start(1)
   for (let partition = 0; partition < PARTITIONS; partition++) {
@@ -124,6 +130,27 @@ test('records that have no place in the journal yet are not sent', async () => {
   expect(await cluster.clock.run(Promise.all([first, second]))).toMatchObject([
     { ok: true },
     { ok: true },
+  ])
+})
+
+test('a follower that was sent elsewhere is told of the bounds there, though there is nothing to copy', async () => {
+  const cluster = await leader({ memoryBytes: 0 })
+  for (const value of ['a', 'b', 'c']) await cluster.appended(1, [value])
+  const { fileSystem, manager } = cluster.node(1)
+  await cluster.clock.run(manager.storage.checkpoints.run(false))
+  fileSystem.latencyMs = 200
+  const reading = ask(cluster, [at(0, 0)])
+  await cluster.clock.runFor(50)
+  fileSystem.latencyMs = 0
+  await cluster.clock.run(manager.deleteRecords(TOPIC_ID, 0, 3))
+  const { sessionId, parts } = await answer(cluster, reading)
+  expect(parts).toMatchObject([{ kind: 'data', logStartOffset: 3, highWatermark: 3 }])
+  const next = (sessionStep: number, position: ReplicaFetchPosition) =>
+    answer(cluster, ask(cluster, [position], { sessionId, sessionStep }))
+  // It could take one of the records.
+  expect(summary((await next(2, at(0, 1))).parts)).toEqual([[0, 'refused']])
+  expect((await next(3, at(0, 3, { lastFetchedEpoch: -1 }))).parts).toMatchObject([
+    { partition: 0, kind: 'data', logStartOffset: 3, batches: [] },
   ])
 })
 
