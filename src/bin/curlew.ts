@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program's entry: prepares the process before anything else is loaded. */
+import { availableParallelism } from 'node:os'
 import { env } from 'node:process'
 import { setFlagsFromString } from 'node:v8'
 
@@ -12,6 +13,9 @@ env['UV_THREADPOOL_SIZE'] ??= '16'
 // double before it does; the newest records that memory keeps are most of them, so that is bounded.
 setFlagsFromString('--external-memory-accounted-in-global-limit')
 setFlagsFromString('--external-memory-max-growing-factor=2')
+// Marking has time, requests have not: on two cores V8's helpers took both, for a tenth of a second every other one.
+const markers = Math.max(1, Math.floor(availableParallelism() / 4))
+setFlagsFromString(`--concurrent-marking-max-worker-num=${markers}`)
 // Little survives a young collection here; helpers cost more in being woken than they collect.
 setFlagsFromString('--no-parallel-scavenge')
 

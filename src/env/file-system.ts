@@ -27,11 +27,17 @@ export interface DurableFile {
   close(): Promise<void>
 }
 
+/** Resolves when a file of so many bytes should grow further; undefined: at once. */
+export type WhenToGoOn = (filledBytes: number) => Promise<void> | undefined
+
 export interface FileSystem {
   /** `read`: must exist. `create`: read and write, made if missing. */
   open(path: string, mode: 'read' | 'create'): Promise<FileHandle>
-  /** Opens or makes a file for durable writes; a new or shorter one is first filled with synced zeros up to `sizeBytes`. */
-  openDurable(path: string, sizeBytes: number): Promise<DurableFile>
+  /**
+   * Opens or makes a file for durable writes; a new or shorter one is first filled with synced zeros up
+   * to `sizeBytes`, with pauses as `goOn` says.
+   */
+  openDurable(path: string, sizeBytes: number, goOn?: WhenToGoOn): Promise<DurableFile>
   /** Makes the folder and its parents. */
   makeDirectory(path: string): Promise<void>
   syncDirectory(path: string): Promise<void>

@@ -4,7 +4,7 @@ import { mkdir, open as openDirectory, readdir, rename, rm, stat, statfs } from 
 import { DatabaseSync } from 'node:sqlite'
 import { DirectWrites, isUnsupported, O_DIRECT } from './direct-writes.ts'
 import { DurableWriter, ThreadedDurableFile } from './durable-file.ts'
-import type { DurableFile, FileHandle, FileSystem } from './file-system.ts'
+import type { DurableFile, FileHandle, FileSystem, WhenToGoOn } from './file-system.ts'
 import { NodeFileHandle } from './node-file-handle.ts'
 import { zeroFill } from './zero-fill.ts'
 
@@ -40,11 +40,11 @@ export class NodeFileSystem implements FileSystem {
     return new NodeFileHandle(fd, { writes, open })
   }
 
-  async openDurable(path: string, sizeBytes: number): Promise<DurableFile> {
+  async openDurable(path: string, sizeBytes: number, goOn?: WhenToGoOn): Promise<DurableFile> {
     const isNew = (await this.size(path)) === undefined
     const filler = await this.open(path, 'create')
     try {
-      await zeroFill(filler, sizeBytes)
+      await zeroFill(filler, sizeBytes, goOn)
     } catch (error) {
       if (isNew) await this.remove(path).catch(() => undefined)
       throw error

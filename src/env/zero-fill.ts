@@ -3,13 +3,20 @@
  * allocation, so its sync costs half. Runs in the thread pool, in steps small enough that the
  * syncs of others do not queue behind it.
  */
-import type { FileHandle } from './file-system.ts'
+import type { FileHandle, WhenToGoOn } from './file-system.ts'
 
 const WRITE_BYTES = 1024 * 1024
 const SYNC_BYTES = 8 * WRITE_BYTES
 
-/** Grows the file to `sizeBytes`; on failure gives back what it took and rejects with the error. */
-export async function zeroFill(handle: FileHandle, sizeBytes: number): Promise<void> {
+/**
+ * Grows the file to `sizeBytes`, waiting for `goOn` between two steps; on failure gives back what it took
+ * and rejects with the error.
+ */
+export async function zeroFill(
+  handle: FileHandle,
+  sizeBytes: number,
+  goOn?: WhenToGoOn,
+): Promise<void> {
   const startBytes = await handle.sizeBytes()
   if (startBytes >= sizeBytes) return
   const zeros = new Uint8Array(Math.min(WRITE_BYTES, sizeBytes - startBytes))
@@ -25,6 +32,7 @@ export async function zeroFill(handle: FileHandle, sizeBytes: number): Promise<v
         await handle.syncData()
         unsynced = 0
       }
+      await goOn?.(at)
     }
   } catch (error) {
     await handle.truncate(startBytes).catch(() => undefined)

@@ -1,6 +1,7 @@
 /**
  * The journal's files: numbered slots of one size, filled with zeros ahead of their use and recycled
- * after it. One spare is always being kept ready in the background.
+ * after it. One spare is always being made ready in the background, as fast as the journal fills the file
+ * before it: all at once it would stand in the way of the journal's own writes.
  */
 import type { Clock, Timer } from '../env/clock.ts'
 import type { DurableFile, FileSystem } from '../env/file-system.ts'
@@ -26,6 +27,9 @@ export interface JournalFile {
   readonly file: DurableFile
 }
 
+/** How far the zeros of the next file are ahead of the journal in its own. */
+const AHEAD_BYTES = 16 * 1024 * 1024
+
 /** Slots that exist, in order of their numbers. */
 export async function listSlots(fileSystem: FileSystem, directory: string): Promise<number[]> {
   const names = (await fileSystem.list(directory)).filter((name) => /^\d{1,9}$/.test(name))
@@ -47,6 +51,9 @@ export class JournalFiles {
   #closed: boolean = false
   #retry: Timer | undefined
   readonly #wake: (() => void)[] = []
+  /** How far the journal has come in the file that it took last; what waits for it to come further. */
+  #usedBytes = 0
+  #fillOn: { readonly filledBytes: number; readonly resolve: () => void } | undefined
   #removing: Promise<void> = Promise.resolve()
 
   private constructor(deps: JournalFilesDeps, options: JournalFilesOptions, slots: number[]) {
@@ -74,9 +81,18 @@ export class JournalFiles {
   /** A file to write to from its start, if one is ready; the next is then made ready. */
   take(): JournalFile | undefined {
     const file = this.#spares.shift()
-    if (file !== undefined) this.#inUse.set(file.slot, file)
+    if (file !== undefined) {
+      this.#inUse.set(file.slot, file)
+      this.#usedBytes = 0
+    }
     this.#prepare()
     return file
+  }
+
+  /** The journal has come so far in the file that it took last. */
+  used(bytes: number): void {
+    this.#usedBytes = bytes
+    if (this.#fillOn !== undefined && this.#isWanted(this.#fillOn.filledBytes)) this.#fill()
   }
 
   /** As `take`, but waits for the file; undefined when there is no space for one. */
@@ -85,7 +101,10 @@ export class JournalFiles {
       const file = this.take()
       if (file !== undefined || this.#full || this.#closed) return file
       if (this.#failure !== undefined) throw this.#failure
-      await new Promise<void>((resolve) => this.#wake.push(resolve))
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve)
+        this.#fill()
+      })
     }
   }
 
@@ -103,6 +122,7 @@ export class JournalFiles {
     this.#closed = true
     this.#retry?.cancel()
     this.#notify()
+    this.#fill()
     await this.#preparing
     await this.#removing
     for (const { file } of [...this.#inUse.values(), ...this.#spares]) await file.close()
@@ -138,11 +158,34 @@ export class JournalFiles {
     const { directory, fileBytes } = this.#options
     const existing = this.#unopened[0]
     const slot = existing ?? this.#slotsMade
-    const file = await this.#deps.fileSystem.openDurable(`${directory}/${slot}`, fileBytes)
+    const file = await this.#deps.fileSystem.openDurable(
+      `${directory}/${slot}`,
+      fileBytes,
+      (filledBytes) => this.#whenWanted(filledBytes),
+    )
     await this.#deps.fileSystem.syncDirectory(directory)
     if (existing === undefined) this.#slotsMade++
     else this.#unopened.shift()
     return { slot, file }
+  }
+
+  #whenWanted(filledBytes: number): Promise<void> | undefined {
+    if (this.#isWanted(filledBytes)) return undefined
+    return new Promise((resolve) => {
+      this.#fillOn = { filledBytes, resolve }
+    })
+  }
+
+  /** Whether a file that is filled so far should be filled further. */
+  #isWanted(filledBytes: number): boolean {
+    const isAwaited = this.#wake.length > 0 || this.#inUse.size === 0 || this.#closed
+    return isAwaited || filledBytes < this.#usedBytes + AHEAD_BYTES
+  }
+
+  #fill(): void {
+    const waiting = this.#fillOn
+    this.#fillOn = undefined
+    waiting?.resolve()
   }
 
   /** A name that comes back after a crash does no harm: its bytes are of an earlier time. */

@@ -330,6 +330,7 @@ export class Journal {
     this.#place(file, bytes.length, group.frameSequence)
     this.#groupSequence++
     this.#offset += bytes.length
+    this.#files.used(this.#offset)
     const startMs = this.#deps.clock.monotonicMs()
     const written = file.file.write([bytes], offset)
     this.onPlaced(group.settled.promise)

@@ -4,7 +4,7 @@
  * Operations of an ended process never settle, like those of a machine without power.
  */
 import type { Clock } from '../../src/env/clock.ts'
-import type { DurableFile, FileHandle, FileSystem } from '../../src/env/file-system.ts'
+import type { DurableFile, FileHandle, FileSystem, WhenToGoOn } from '../../src/env/file-system.ts'
 import type { Random } from '../../src/env/random.ts'
 import { SeededRandom } from '../../src/env/seeded-random.ts'
 import { SimDirectory } from './sim-directory.ts'
@@ -127,7 +127,7 @@ export class SimFileSystem implements FileSystem {
     return this.#handle(path, made)
   }
 
-  async openDurable(path: string, sizeBytes: number): Promise<DurableFile> {
+  async openDurable(path: string, sizeBytes: number, _goOn?: WhenToGoOn): Promise<DurableFile> {
     await this.#begin({ kind: 'durable-open', path, sizeBytes })
     let file = this.#find(path)
     if (file instanceof SimDirectory) throw failure('EISDIR', path)
