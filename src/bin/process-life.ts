@@ -6,7 +6,6 @@ import type { Logger } from '../env/logger.ts'
 import { createPinoLogger } from '../env/pino-logger.ts'
 import { SystemClock } from '../env/system-clock.ts'
 import { createTextLogger } from '../env/text-logger.ts'
-import { yieldToEventLoop } from './helper-threads.ts'
 import { optimizeSooner } from './hot-code.ts'
 
 type Settings = Pick<Configs[Role], 'logFormat' | 'logLevel' | 'drainTimeoutMs'>
@@ -76,7 +75,6 @@ export class ProcessLife {
   async until(node: Stoppable): Promise<never> {
     const { drainTimeoutMs } = this.#settings
     optimizeSooner()
-    yieldToEventLoop()
     const signal = await this.#whenStopping
     this.logger.info({ signal, drainTimeoutMs }, 'shutting down')
     const deadline = new AbortController()
