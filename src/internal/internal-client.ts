@@ -7,7 +7,8 @@ import type { Logger } from '../env/logger.ts'
 import type { InternalAnswer, Lane, Transport } from '../env/transport.ts'
 import { TransportError } from '../env/transport.ts'
 import { MAX_REFUSAL_BYTES } from '../wire/refusal-json.ts'
-import { CallScope } from './call-scope.ts'
+import type { CallScope } from './call-scope.ts'
+import { CallScopes } from './call-scope.ts'
 import { parseErrorAnswer } from './error-answer.ts'
 import { gatherBody } from './gather-body.ts'
 import type { CallTarget, InternalIdentity } from './identity.ts'
@@ -46,9 +47,11 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 export class InternalClient {
   readonly #deps: InternalClientDeps
   readonly #refused = new OncePerPeer()
+  readonly #scopes: CallScopes
 
   constructor(deps: InternalClientDeps) {
     this.#deps = deps
+    this.#scopes = new CallScopes(deps.clock)
   }
 
   /**
@@ -66,7 +69,7 @@ export class InternalClient {
     const leftMs = Math.floor(options.deadlineMs - clock.monotonicMs())
     if (leftMs <= 0) throw tooLate()
     const headers = this.#headers(target, path, body, leftMs)
-    const scope = new CallScope(clock, options.signal, options.deadlineMs)
+    const scope = this.#scopes.begin(options.signal, options.deadlineMs)
     try {
       const call = { path, headers, body }
       const answer = await transport.call(target.url, call, options.lane, scope.signal)
