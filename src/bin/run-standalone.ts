@@ -7,7 +7,6 @@ import { PromMetrics } from '../env/prom-metrics.ts'
 import { SystemRandom } from '../env/system-random.ts'
 import { VERSION } from '../lib/version.ts'
 import { StandaloneNode } from '../nodes/standalone-node.ts'
-import { yieldToEventLoop } from './helper-threads.ts'
 import { ProcessLife, reachable } from './process-life.ts'
 
 /** Ends the process. Rejects when the node cannot start. */
@@ -25,7 +24,6 @@ export async function runStandalone(config: Config): Promise<never> {
   const url = reachable(node.url)
   if (life.asText) stdout.write(startBlock(url, config))
   logger.info({ url, data: resolve(config.data), version: VERSION }, 'listening')
-  yieldToEventLoop()
   return await life.until(node)
 }
 
