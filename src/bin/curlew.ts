@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The program's entry: prepares the process before anything else is loaded. */
-import { availableParallelism } from 'node:os'
 import { env } from 'node:process'
 import { setFlagsFromString } from 'node:v8'
 
@@ -13,9 +12,8 @@ env['UV_THREADPOOL_SIZE'] ??= '16'
 // double before it does; the newest records that memory keeps are most of them, so that is bounded.
 setFlagsFromString('--external-memory-accounted-in-global-limit')
 setFlagsFromString('--external-memory-max-growing-factor=2')
-// Marking has time, requests have not: on two cores V8's helpers took both, for a tenth of a second every other one.
-const markers = Math.max(1, Math.floor(availableParallelism() / 4))
-setFlagsFromString(`--concurrent-marking-max-worker-num=${markers}`)
+// Objects that stay are some tens of megabytes, of which V8 collects the whole heap after every 8 more, once a second.
+setFlagsFromString('--heap-growing-percent=400')
 // Little survives a young collection here; helpers cost more in being woken than they collect.
 setFlagsFromString('--no-parallel-scavenge')
 

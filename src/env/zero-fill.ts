@@ -5,8 +5,7 @@
  */
 import type { FileHandle, WhenToGoOn } from './file-system.ts'
 
-const WRITE_BYTES = 1024 * 1024
-const SYNC_BYTES = 8 * WRITE_BYTES
+const STEP_BYTES = 1024 * 1024
 
 /**
  * Grows the file to `sizeBytes`, waiting for `goOn` between two steps; on failure gives back what it took
@@ -19,7 +18,7 @@ export async function zeroFill(
 ): Promise<void> {
   const startBytes = await handle.sizeBytes()
   if (startBytes >= sizeBytes) return
-  const zeros = new Uint8Array(Math.min(WRITE_BYTES, sizeBytes - startBytes))
+  const zeros = new Uint8Array(Math.min(STEP_BYTES, sizeBytes - startBytes))
   let at = startBytes
   let unsynced = 0
   try {
@@ -28,7 +27,7 @@ export async function zeroFill(
       const written = await handle.writeAt([zeros.subarray(0, step)], at)
       at += written
       unsynced += written
-      if (unsynced >= SYNC_BYTES || at === sizeBytes) {
+      if (unsynced >= STEP_BYTES || at === sizeBytes) {
         await handle.syncData()
         unsynced = 0
       }
