@@ -20,17 +20,12 @@ export async function zeroFill(
   if (startBytes >= sizeBytes) return
   const zeros = new Uint8Array(Math.min(STEP_BYTES, sizeBytes - startBytes))
   let at = startBytes
-  let unsynced = 0
   try {
     while (at < sizeBytes) {
       const step = Math.min(zeros.length, sizeBytes - at)
-      const written = await handle.writeAt([zeros.subarray(0, step)], at)
-      at += written
-      unsynced += written
-      if (unsynced >= STEP_BYTES || at === sizeBytes) {
-        await handle.syncData()
-        unsynced = 0
-      }
+      at += await handle.writeAt([zeros.subarray(0, step)], at)
+      // Little at a time: the journal's own writes queue behind it.
+      await handle.syncData()
       await goOn?.(at)
     }
   } catch (error) {
