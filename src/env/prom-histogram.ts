@@ -26,7 +26,8 @@ export interface HistogramFamily {
 
 export class PromHistogram extends ClientHistogram {
   readonly #family: HistogramFamily
-  readonly #series: Series[] = []
+  /** By their labels. */
+  readonly #series = new Map<string, Series>()
 
   constructor(registry: Registry, family: HistogramFamily) {
     super({ name: family.name, help: family.help, registers: [registry] })
@@ -35,8 +36,7 @@ export class PromHistogram extends ClientHistogram {
 
   with(labels: Labels): Histogram {
     const { buckets } = this.#family
-    const series: Series = { labels, counts: new Array(buckets.length + 1).fill(0), sum: 0 }
-    this.#series.push(series)
+    const series = this.#seriesOf(labels)
     return {
       observe: (value) => {
         let bucket = 0
@@ -50,8 +50,20 @@ export class PromHistogram extends ClientHistogram {
   /** What prom-client asks whenever it wants the values. */
   getForPromString() {
     const { name, help } = this.#family
-    const values = this.#series.flatMap((series) => this.#valuesOf(series))
+    const values = [...this.#series.values()].flatMap((series) => this.#valuesOf(series))
     return { name, help, type: 'histogram', aggregator: 'sum', values }
+  }
+
+  /** That of an earlier call with these labels, if there was one. */
+  #seriesOf(labels: Labels): Series {
+    const name = JSON.stringify(labels)
+    let series = this.#series.get(name)
+    if (series === undefined) {
+      const counts = new Array<number>(this.#family.buckets.length + 1).fill(0)
+      series = { labels, counts, sum: 0 }
+      this.#series.set(name, series)
+    }
+    return series
   }
 
   #valuesOf({ labels: sharedLabels, counts, sum }: Series): Value[] {

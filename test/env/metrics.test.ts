@@ -33,7 +33,8 @@ test('a histogram counts each value in all buckets that it fits', async () => {
   const histogram = (until: string) =>
     metrics.histogram('append_seconds', 'Appends.', [0.25, 1, 4], { until })
   const durable = histogram('durable')
-  for (const seconds of [0.25, 0.5, 1.5, 9]) durable.observe(seconds)
+  for (const seconds of [0.25, 0.5, 1.5]) durable.observe(seconds)
+  histogram('durable').observe(9)
   histogram('committed').observe(2)
   const lines = (await metrics.text()).split('\n')
   const start = lines.indexOf('# HELP append_seconds Appends.')
