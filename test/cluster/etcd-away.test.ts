@@ -70,6 +70,37 @@ describeIfPossible('etcd away', clusterObstacle(), () => {
     await publish(cluster.url, '"after"')
   })
 
+  it('a group goes on when no leader can renew its lease', async () => {
+    const group = '/v1/groups/independent'
+    await publish(cluster.url, '"for the group"')
+    const joined = await callJson(cluster.url, 'POST', `${group}/members`, {
+      memberId: 'm',
+      topics: [TOPIC],
+    })
+    const { memberEpoch } = joined.json<{ memberEpoch: number }>()
+    const beat = () =>
+      callJson(cluster.url, 'POST', `${group}/members/m/heartbeat`, { memberEpoch })
+    expect((await beat()).status).toBe(200)
+    await cluster.etcd.killHard()
+    for (const id of [1, 2, 3]) await eventually('its lease vouches for nothing', () => isOld(id))
+    const beaten = await beat()
+    expect([beaten.status, beaten.text]).toEqual([200, joined.text])
+    const polled = await callJson(cluster.url, 'POST', `${group}/members/m/poll`, { memberEpoch })
+    const { cursor, records } = polled.json<{ cursor: string; records: unknown[] }>()
+    expect(records.length).toBeGreaterThan(0)
+    const offsets = await callJson(cluster.url, 'POST', `${group}/offsets`, { cursor })
+    expect(offsets.status, offsets.text).toBe(200)
+    await cluster.etcd.restart()
+    await cluster.untilWhole([TOPIC])
+  })
+
+  /** Older than its time to live. */
+  async function isOld(nodeId: number): Promise<true | undefined> {
+    const { text } = await call(cluster.node(nodeId).process.probeUrl, 'GET', '/metrics')
+    const age = /^curlew_lease_age_seconds (.*)$/m.exec(text)?.[1]
+    return Number(age) > 2 || undefined
+  }
+
   it('a node that is stopped meanwhile ends in good order', async () => {
     await cluster.etcd.killHard()
     const node = cluster.node(3)
