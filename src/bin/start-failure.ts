@@ -39,6 +39,7 @@ export function explainFailure(error: unknown, config: Configs[Role]): string | 
     case 'EROFS':
       return `this user may not write to the data folder ${data}: ${error.message}`
     case 'ENOSPC':
+    case 'disk-full':
       return `there is no space for the data folder ${data}: ${error.message}`
     case 'ENOTDIR':
     case 'EEXIST':

@@ -8,6 +8,7 @@
 import type { SQLOutputValue, StatementSync } from 'node:sqlite'
 import { DatabaseSync } from 'node:sqlite'
 import { crc32c } from '../lib/crc32c.ts'
+import { ServiceError } from '../lib/service-error.ts'
 import type { Entry } from './metadata-store.ts'
 import { DamagedStoreError, StoreRefusedError } from './metadata-store.ts'
 
@@ -68,7 +69,10 @@ export class EmbeddedDatabase {
   #entries: number
   #digest: number
 
-  /** @throws DamagedStoreError, also when the file is foreign or missing; StoreRefusedError when it is in use, or newer */
+  /**
+   * @throws DamagedStoreError, also when the file is foreign or missing; StoreRefusedError when it
+   * is in use, or newer; ServiceError `disk-full`
+   */
   static open(options: DatabaseOptions): EmbeddedDatabase {
     const database = new DatabaseSync(options.path, { timeout: 0 })
     try {
@@ -115,7 +119,8 @@ export class EmbeddedDatabase {
 
   /**
    * Writes the next revision; durable when it returns. `replaced` are the present rows of all keys
-   * of `puts` and `removed`. Throws SQLite's errors; then nothing was written, or it is unknown.
+   * of `puts` and `removed`.
+   * @throws ServiceError `disk-full`, then nothing was written; after any other error it is unknown
    */
   write(
     puts: readonly StoredEntry[],
@@ -139,7 +144,7 @@ export class EmbeddedDatabase {
       this.#database.exec('COMMIT')
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw error
+      throw explain(error, this.#path)
     }
     this.#revision = revision
     this.#entries = entries
@@ -256,9 +261,9 @@ function damaged(path: string, what: string, cause?: unknown): DamagedStoreError
 }
 
 /** SQLite's primary result codes, https://www.sqlite.org/rescode.html */
-export const SQLITE = { error: 1, busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const
+const SQLITE = { error: 1, busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const
 
-export function sqliteCode(error: unknown): number | undefined {
+function sqliteCode(error: unknown): number | undefined {
   const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined
   // The low byte is the primary code, the rest says more.
   return typeof code === 'number' ? code & 0xff : undefined
@@ -271,6 +276,8 @@ function explain(error: unknown, path: string): unknown {
         `another process uses the metadata store ${path}: stop it, or use another data folder`,
         { cause: error },
       )
+    case SQLITE.full:
+      return new ServiceError('disk-full', 'no space is left for metadata', { cause: error })
     // A statement that no longer fits the tables: what they are made of was altered.
     case SQLITE.error:
     case SQLITE.corrupt:

@@ -9,7 +9,7 @@ import { ThresholdWaiters } from '../lib/threshold-waiters.ts'
 import type { HistoryLimits } from './change-history.ts'
 import { ChangeHistory } from './change-history.ts'
 import type { DatabaseOptions, StoredEntry } from './embedded-database.ts'
-import { EmbeddedDatabase, SQLITE, sqliteCode } from './embedded-database.ts'
+import { EmbeddedDatabase } from './embedded-database.ts'
 import { LeaseTable } from './lease-table.ts'
 import type {
   Change,
@@ -193,7 +193,7 @@ export class EmbeddedStore implements MetadataStore {
         replaced,
       )
     } catch (error) {
-      throw sqliteCode(error) === SQLITE.full ? diskFull(error) : this.#fail(error)
+      throw error instanceof ServiceError ? error : this.#fail(error)
     }
   }
 
@@ -242,10 +242,6 @@ export class EmbeddedStore implements MetadataStore {
   #checkOpen(): void {
     if (this.#ended.signal.aborted) throw this.#ended.signal.reason
   }
-}
-
-function diskFull(cause: unknown): ServiceError {
-  return new ServiceError('disk-full', 'no space is left for metadata', { cause })
 }
 
 function withoutLease({ key, value, createRevision, modRevision }: StoredEntry): Entry {

@@ -23,6 +23,7 @@ import { ensureCluster, registerOnlyNode } from '../metadata/cluster-bootstrap.t
 import { EmbeddedStore } from '../metadata/embedded-store.ts'
 import { MetadataFollower } from '../metadata/metadata-follower.ts'
 import { ReplicaManager } from '../replication/replica-manager.ts'
+import { makeRoomToStart } from '../storage/disk-space.ts'
 import { isOfStorageNode } from '../storage/last-registration.ts'
 import { DataDirectoryError, readIdentity } from '../storage/node-identity.ts'
 import { drained } from './drained.ts'
@@ -149,6 +150,7 @@ async function startMetadata(config: Config, deps: StandaloneDeps, lifecycle: Li
   }
   // A folder that has an identity has had metadata: without them its records belong to nothing.
   const isKnown = (await readIdentity(deps.fileSystem, config.data)) !== undefined
+  await makeRoomToStart(deps.fileSystem, config.data, config.minFreeBytes)
   const store = EmbeddedStore.open(deps, {
     path: `${config.data}/metadata.db`,
     createIfMissing: !isKnown,

@@ -10,6 +10,8 @@ import { ServiceError } from '../lib/service-error.ts'
 
 const PROBE_MS = 500
 const CHUNK_BYTES = 1024 * 1024
+/** More than the few pages of metadata that a start writes. */
+const START_BYTES = 1024 * 1024
 
 export interface DiskSpaceOptions {
   readonly directory: string
@@ -23,6 +25,21 @@ export function isNoSpace(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as NodeJS.ErrnoException
   return code === 'ENOSPC' || code === 'EDQUOT' || isNoSpace(error.cause)
+}
+
+/**
+ * Gives the ballast up where the disk is full, for what a node has to write before its storage is
+ * opened. It is laid in again, when there is space, by the DiskSpace of that storage.
+ */
+export async function makeRoomToStart(
+  fileSystem: FileSystem,
+  directory: string,
+  minFreeBytes: number,
+): Promise<void> {
+  const freeBytes = await fileSystem.freeBytes(directory)
+  if (freeBytes < Math.max(minFreeBytes, START_BYTES)) {
+    await fileSystem.remove(ballastPath(directory))
+  }
 }
 
 export class DiskSpace {
@@ -138,6 +155,10 @@ export class DiskSpace {
   }
 
   get #ballastPath(): string {
-    return `${this.#options.directory}/ballast`
+    return ballastPath(this.#options.directory)
   }
+}
+
+function ballastPath(directory: string): string {
+  return `${directory}/ballast`
 }

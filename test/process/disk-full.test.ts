@@ -1,4 +1,5 @@
 /** The disk runs full: produce is refused with 507, all else works, and space heals it. */
+import { rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CurlewProcess } from '../support/curlew-process.ts'
 import { eventually } from '../support/eventually.ts'
@@ -96,6 +97,22 @@ if (obstacle !== undefined) {
         return answer.status === 201 || undefined
       })
       expect((await call(server.baseUrl, 'GET', '/v1/topics/other/records')).text).toContain('"x"')
+    }, 120_000)
+
+    it('starts again where others took the last byte while it was down', async () => {
+      expect((await publish(10)).status).toBe(201)
+      await server.killHard()
+      disk.fill()
+      await start()
+      await expectTruth()
+      expect((await publish(10)).status).toBe(507)
+    }, 120_000)
+
+    it('says in one line that it cannot start, where not even its ballast is left to give up', async () => {
+      await server.stop()
+      rmSync(`${disk.path}/data/ballast`)
+      disk.fill()
+      await expect(start()).rejects.toThrow(/curlew: there is no space for the data folder/)
     }, 120_000)
 
     it('starts again on a full disk, by kill -9 and by SIGTERM, with all that was acknowledged', async () => {

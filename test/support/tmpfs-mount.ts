@@ -1,6 +1,6 @@
 /** A memory file system of a fixed size, to run full. Needs root; `tmpfsObstacle` says what is missing. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -19,6 +19,19 @@ export class TmpfsMount {
 
   resize(sizeBytes: number): void {
     this.#mount(`remount,size=${sizeBytes}`)
+  }
+
+  /** Takes all that is left, as another program would. */
+  fill(): void {
+    const file = openSync(join(this.path, 'other'), 'w')
+    try {
+      const bytes = new Uint8Array(4096)
+      for (;;) writeSync(file, bytes)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    } finally {
+      closeSync(file)
+    }
   }
 
   remove(): void {
