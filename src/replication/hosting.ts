@@ -165,9 +165,12 @@ export class Hosting {
     })
   }
 
-  /** One that may have lost records got out of the ISR before it was registered: its leader has let it in again. */
-  #trust(log: PartitionLog, { replicas, isr }: PartitionImage): void {
-    if (!log.lossPossible || replicas.length === 1 || !isr.includes(this.#nodeId)) return
+  /**
+   * One that may have lost records gave its vote up before the node was registered: whoever gives it one
+   * again has seen what it holds.
+   */
+  #trust(log: PartitionLog, { replicas }: PartitionImage): void {
+    if (!log.lossPossible || replicas.length === 1) return
     log.lossPossible = false
     this.#deps.storage.checkpoints.note(log)
   }

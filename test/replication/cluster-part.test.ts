@@ -242,7 +242,7 @@ test('what a follower was told under an earlier epoch it is told again', async (
   expect(cluster.log(2).highWatermark).toBe(3)
 })
 
-test('a follower of a topic that is not synced may be trusted again once it is in sync', async () => {
+test('a follower of a topic that is not synced may be trusted again once it has given up its vote', async () => {
   const cluster = await clusterOf([1, 2], { config: { flush: 'os' } })
   cluster.elect(1)
   await cluster.appended(1, ['a'])
@@ -250,11 +250,9 @@ test('a follower of a topic that is not synced may be trusted again once it is i
   await cluster.clock.run(cluster.node(2).manager.storage.checkpoints.run(false))
   cluster.kill(2)
   await cluster.until('it is out of sync', () => cluster.state().isr.length === 1)
+  // Nobody tells the node when it is in sync again.
   cluster.storeFate = () => new ServiceError('metadata-unavailable', 'not now')
   await cluster.start(2)
-  expect(cluster.log(2).lossPossible).toBe(true)
-  cluster.storeFate = () => 'done'
-  await cluster.until('it is in sync', () => cluster.state().isr.length === 2)
   expect(cluster.log(2).lossPossible).toBe(false)
   await cluster.clock.run(cluster.node(2).manager.close())
   cluster.kill(2)

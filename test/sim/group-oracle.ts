@@ -4,7 +4,7 @@
  */
 import type { TopicId } from '../../src/core/ids.ts'
 import type { StoredRecord } from '../support/history-checker.ts'
-import { keyOfValue } from './sim-records.ts'
+import { isDeletion, keyOfValue } from './sim-records.ts'
 
 /** When a member commits what it reads. */
 export type CommitWhen = 'after' | 'before'
@@ -30,6 +30,8 @@ export interface Bounds {
   readonly shownEnd: number
   /** Whether records may be gone that have a later one. */
   readonly isCompacted: boolean
+  /** Whether deletions of keys may be old enough to be gone. */
+  readonly forgetsDeletions: boolean
   /** Whether an operator gave records up that the group may have read. */
   readonly isReset: boolean
   /** Whether what is there was not committed before an operator chose the log that has it: readers may be past it. */
@@ -206,11 +208,12 @@ export class GroupOracle {
       const { topic, topicId, partition } = this.#places.get(key) as GroupPlace
       const there = (final.get(topic) ?? []).filter((record) => record.partition === partition)
       const place = { topic, topicId, partition }
-      const { isCompacted, mayStartAt, isReturned } = this.#world.boundsOf(place)
+      const { isCompacted, forgetsDeletions, mayStartAt, isReturned } = this.#world.boundsOf(place)
       const doneTo = this.doneTo(place)
       for (const { offset, value } of isCompacted ? lastOfKeys(there) : there) {
         // A leader that had removed it may have been replaced by one that had not yet.
-        const wasGone = offset < mayStartAt || isReturned(offset)
+        const wasGone =
+          offset < mayStartAt || isReturned(offset) || (forgetsDeletions && isDeletion(value))
         if (wasGone || offset >= doneTo || delivered.has(printOf(offset, value))) continue
         this.#violation(`the group was never given ${offset} of ${topic}/${partition}`)
       }

@@ -122,11 +122,12 @@ export class GroupWorkload {
     const { invariants } = this.#cluster
     const mayStartAt = invariants.mayStartAt(topicId, partition)
     const oracle = invariants.oracle(topicId, partition)
-    const { shownEnd, isCompacted, uncleanElections } = oracle
+    const { shownEnd, isCompacted, deleteRetentionMs, uncleanElections } = oracle
+    const forgetsDeletions = isCompacted && this.#nowMs > deleteRetentionMs
     const isReset = oracle.uncleanEpoch !== -1
     const isReturned = (at: number) =>
       uncleanElections.some(({ startOffset, endOffset }) => at >= startOffset && at < endOffset)
-    return { mayStartAt, shownEnd, isCompacted, isReset, isReturned }
+    return { mayStartAt, shownEnd, isCompacted, forgetsDeletions, isReset, isReturned }
   }
 
   #isForgotten(): boolean {

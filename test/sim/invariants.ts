@@ -201,6 +201,7 @@ export class Invariants {
             const oracle = this.oracle(topic.topicId, p)
             oracle.retention = topic.config
             oracle.isCompacted = isCompacted(topic.config)
+            oracle.deleteRetentionMs = topic.config.deleteRetentionMs
           }
         }
       } else if (parsed?.kind === 'partition' && entry !== undefined) {

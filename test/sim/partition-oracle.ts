@@ -81,6 +81,8 @@ export class PartitionOracle {
   retention: Retention = { retentionMs: -1, retentionBytes: -1 }
   /** Replicas then need not have the same batches, and records may be gone that have a later one. */
   isCompacted: boolean = false
+  /** How long deletions of keys stay at least. */
+  deleteRetentionMs = Number.POSITIVE_INFINITY
   /** Whom of the replicas was seen to lead, by epoch. */
   readonly #leaders = new Map<number, string>()
   /** Of the log of the last leader, which has all that is committed. */

@@ -23,10 +23,13 @@ export function keyedEntry(name: string): { key: string; value: string | null } 
 
 export const deletionOf = (key: string): string => `no ${key}`
 
+const NO = deletionOf('')
+
+export const isDeletion = (value: string): boolean => value.startsWith(NO)
+
 /** Of a record of a compacted topic, from its value. */
 export function keyOfValue(value: string): string {
-  const none = deletionOf('')
-  return value.startsWith(none) ? value.slice(none.length) : keyedEntry(value).key
+  return isDeletion(value) ? value.slice(NO.length) : keyedEntry(value).key
 }
 
 export function simRecords(batches: readonly Uint8Array[], fromOffset = 0): SimRecord[] {
