@@ -36,6 +36,14 @@ const WORKLOADS: Readonly<Record<string, Workload>> = {
       body: ndjsonBatch(BATCH_RECORDS),
       records: BATCH_RECORDS,
     }),
+  opaque: (stage, curlew, seconds) =>
+    post(stage, curlew, seconds, {
+      path: 'publish',
+      connections: 16,
+      contentType: 'application/octet-stream',
+      body: rawPayload(BATCH_RECORDS * RECORD_BYTES),
+      records: BATCH_RECORDS,
+    }),
   commit: async (stage, curlew, seconds) => {
     await fill(curlew, 'hot', 16)
     return wrkPost(stage, {

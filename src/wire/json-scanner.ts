@@ -3,7 +3,7 @@
  * can be cut out byte for byte. It does not check UTF-8: do that for the whole text at once.
  */
 import { LIMITS } from '../core/limits.ts'
-import { PLAIN_TEXT } from './plain-text.ts'
+import { JSON_SKIM } from './json-skim.ts'
 
 export const JSON_BYTE = {
   quote: 0x22,
@@ -102,6 +102,14 @@ export class JsonScanner {
 
   /** Steps over one value, and whitespace before it. */
   value(): boolean {
+    const end = JSON_SKIM.valueEnd(this.#text, this.bytes, this.at, this.end, this.#isLine)
+    if (end === -1) return this.#walk()
+    this.at = end
+    return true
+  }
+
+  /** The same for all that is JSON; what is not, it finds fault with. */
+  #walk(): boolean {
     let depth = 0
     for (;;) {
       const byte = this.peek()
@@ -155,7 +163,7 @@ export class JsonScanner {
     let at = this.at + 1
     this.escaped = false
     for (;;) {
-      at = PLAIN_TEXT.endOf(this.#text, bytes, at, end)
+      at = JSON_SKIM.textEnd(this.#text, bytes, at, end)
       if (at === end) return this.failAt(this.at, 'a string without an end')
       const byte = bytes[at] as number
       if (byte === quote) {
