@@ -1,4 +1,5 @@
 /** Breaks a simulated cluster in the ways that its plan allows, and repairs each break after a while. */
+import { isReservedName } from '../../src/core/ids.ts'
 import type { Random } from '../../src/env/random.ts'
 import type { DecayKind } from './disk-decay.ts'
 import { decay } from './disk-decay.ts'
@@ -21,6 +22,8 @@ export interface NemesisOptions {
   readonly faults: readonly FaultName[]
   /** Longest time between two faults. */
   readonly pauseMs: number
+  /** Of groups, which make a topic of their own when the first of them joins. */
+  readonly members: number
 }
 
 /** Strikes, and gives back what repairs it, if anything has to. */
@@ -299,6 +302,8 @@ export class Nemesis {
     const { invariants } = this.#deps
     if (this.#operator.isBusy) return false
     const lossy = new Set([...invariants.lossy, ...invariants.decayed, node.id])
+    // All of them may be given the same partition before they are back.
+    if (lossy.size > 1 && this.#isTopicToCome()) return false
     for (const { topic, record } of invariants.partitions()) {
       const { flush, minInsyncReplicas } = topic.config
       if (!record.replicas.includes(node.id) || !concerns(flush)) continue
@@ -307,5 +312,11 @@ export class Nemesis {
       if (others.length === 0 || lost >= minInsyncReplicas) return false
     }
     return true
+  }
+
+  #isTopicToCome(): boolean {
+    const { invariants } = this.#deps
+    const hasOffsets = [...invariants.partitions()].some(({ topic }) => isReservedName(topic.name))
+    return this.#options.members > 0 && !hasOffsets
   }
 }

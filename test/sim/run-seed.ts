@@ -31,7 +31,7 @@ export function runSeed(seed: number, code: ClusterCode): Promise<SeedResult> {
 }
 
 export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedResult> {
-  const { seed, topics, faults, pauseMs } = plan
+  const { seed, topics } = plan
   const cluster = new SimCluster(seed, code, plan)
   const { world, invariants, nodes, fronts } = cluster
   invariants.clocksApartMs = clocksApartMs(plan)
@@ -44,7 +44,7 @@ export async function runPlan(plan: SeedPlan, code: ClusterCode): Promise<SeedRe
     { ...plan, topics: topics.map(({ name }) => name), compacted },
     watchedBy(invariants),
   )
-  const nemesis = new Nemesis({ world, nodes, fronts, invariants }, { faults, pauseMs })
+  const nemesis = new Nemesis({ world, nodes, fronts, invariants }, plan)
   const group = new GroupWorkload(cluster, workload, {
     ...plan,
     topics: topics.map(({ name }) => name),

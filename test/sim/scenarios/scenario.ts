@@ -79,7 +79,7 @@ export async function runScenario(
     commits: scenario.commits ?? 'after',
     pauseMs: MEMBER_PAUSE_MS,
   })
-  const nemesis = new Nemesis(cluster, { faults: [], pauseMs: 0 })
+  const nemesis = new Nemesis(cluster, { faults: [], pauseMs: 0, members: 0 })
   await untilDone(cluster, async () => {
     await cluster.boot()
     const topic = await cluster.createTopic('t', { ...TOPIC, ...scenario.topic })
