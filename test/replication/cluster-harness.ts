@@ -97,6 +97,8 @@ export class ClusterHarness {
   isFresh: boolean = true
   /** Disks of nodes that start from now on take no time at all, not even a turn. */
   hasInstantDisks: boolean = false
+  /** Told of a node that has its logs and is not registered yet. */
+  onOpened: (node: HarnessNode) => void = () => undefined
   /** Looks at, or changes, what a leader answers; may throw. */
   onReply: (
     leader: number,
@@ -203,6 +205,7 @@ export class ClusterHarness {
     const manager = await this.clock.run(opening)
     const node = { nodeId, metadata, fatal, fileSystem, manager, process, isUp: true }
     this.nodes.set(nodeId, node)
+    this.onOpened(node)
     const incarnation = this.#register(nodeId)
     manager.join(incarnation)
     return node
