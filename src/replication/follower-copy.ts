@@ -89,7 +89,7 @@ export class FollowerCopy {
       case 'diverging':
         return this.#truncate(part).then(() => 'applied')
       case 'refused':
-        if (part.code !== 'offset-out-of-range' || part.logStartOffset < log.endOffset) {
+        if (part.code !== 'offset-out-of-range' || part.logStartOffset < this.#fetchOffset) {
           return 'later'
         }
         this.#anewFrom = part.logStartOffset

@@ -148,6 +148,31 @@ test.each<[string, (part: ReplicaFetchPart) => ReplicaFetchPart]>([
   expect(asked.find(({ leaderEpoch }) => leaderEpoch === 2)?.fetchOffset).toBe(1)
 })
 
+test('a log that begins anew does so further on where the leader has removed what was to come first', async () => {
+  const cluster = await copied((part) => part)
+  for (const value of ['b', 'c', 'd', 'e']) await cluster.appended(1, [value])
+  await cluster.untilCopied([1, 2])
+  cluster.kill(2)
+  for (const value of ['f', 'g', 'h']) await cluster.appended(1, [value])
+  let isTold = false
+  cluster.onReply = (_leader, _request, reply) => {
+    if (isTold) throw new Error('cut off')
+    if (reply === 'session-unknown') return reply
+    isTold = reply.parts.some(({ kind }) => kind === 'data')
+    return {
+      ...reply,
+      parts: reply.parts.map((part) => (part.kind === 'data' ? { ...part, purgedEnd: 6 } : part)),
+    }
+  }
+  await cluster.start(2)
+  cluster.elect(1, { isr: [1] })
+  await cluster.until('deletions were missed', () => isTold)
+  await cluster.clock.run(cluster.node(1).manager.deleteRecords(TOPIC_ID, 0, 4))
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.until('all is there', () => cluster.log(2).endOffset === 8)
+  expect(bounds(cluster.log(2))).toEqual([4, 8])
+})
+
 test('a log does not begin anew for a leader that was replaced meanwhile', async () => {
   const cluster = await leftBehind()
   const waiting = withoutRoom(cluster)
