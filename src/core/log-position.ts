@@ -3,7 +3,10 @@
 export interface LogPosition {
   /** Of the record that comes next. */
   readonly offset: number
-  /** Leader epoch of the record before it, or of the leader that named the place; -1 if unknown. */
+  /**
+   * Leader epoch of the record before it; where a leader has named the place, since histories part there,
+   * of the record behind it, or of that leader if none is there. -1 if unknown.
+   */
   readonly leaderEpoch: number
 }
 

@@ -194,8 +194,14 @@ function leaderFault(replica: Replica, position: FetchPosition): Refusal | undef
   }
   const end = lastEpoch === -1 ? endOffset : epochs.endOffsetOf(lastEpoch, endOffset)
   if (offset <= end && lastEpoch <= latest) return undefined
+  // Further back than where its history ends the reader has nothing to do, and there it cannot go on yet.
+  if (lastEpoch !== -1 && end > highWatermark) {
+    return refuse('partition-unavailable', `what is before ${end} is not committed again yet`)
+  }
   const tail = Math.min(end, highWatermark)
-  return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail, leaderEpoch })
+  // No place behind the tail may seem to be before it: what comes next there may be of older epochs.
+  const tailEpoch = tail < endOffset ? epochs.epochAt(tail) : leaderEpoch
+  return refuse('offset-out-of-range', `the log ends at ${tail}`, { tail, leaderEpoch: tailEpoch })
 }
 
 function givenUp({ detail }: Refusal): Refusal {

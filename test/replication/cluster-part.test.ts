@@ -265,6 +265,30 @@ test('a follower of a topic that is not synced is not trusted until it has given
   expect(doubts).toEqual([true, false])
 })
 
+test('where histories part, a reader is not sent before what is about to be committed again', async () => {
+  const cluster = await clusterOf([1, 2])
+  cluster.elect(1)
+  await cluster.appended(1, ['a'])
+  await cluster.untilCopied([1, 2])
+  cluster.onReply = () => {
+    throw new Error('cut off')
+  }
+  await cluster.appended(1, ['b', 'c'], { acks: 1 })
+  const read = (lastEpoch: number) => {
+    const positions = [{ topicId: TOPIC_ID, partition: 0, offset: 9, lastEpoch }]
+    const request = { positions, maxBytes: 100, waitMs: 0, isolation: 'committed' } as const
+    return cluster.clock.run(cluster.node(1).manager.fetch(request, NEVER))
+  }
+  expect(await read(1)).toMatchObject([{ code: 'partition-unavailable' }])
+  expect(await read(-1)).toMatchObject([
+    { code: 'offset-out-of-range', members: { tail: 1, leaderEpoch: 1 } },
+  ])
+  cluster.onReply = (_leader, _request, reply) => reply
+  await cluster.untilCopied([1, 2])
+  await cluster.until('it is committed', () => cluster.log(1).highWatermark === 3)
+  expect(await read(1)).toMatchObject([{ code: 'offset-out-of-range', members: { tail: 3 } }])
+})
+
 test('only the leader removes what is too old or too much', async () => {
   const config = { segmentBytes: 1000, retentionBytes: 2000, retentionMs: -1 }
   const cluster = await clusterOf([1, 2], { config }, { retentionIntervalMs: 1_000 })

@@ -106,6 +106,27 @@ test('a reader that followed records which are gone is told where the histories 
   expect(await at(4, 3)).toMatchObject([{ code: 'offset-out-of-range' }])
 })
 
+test('where histories part, a reader is told the epoch of the record that comes next there', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  await append(manager, topicId, ['a', 'b'])
+  harness.metadata.put('t', {}, 1, 3)
+  await append(manager, topicId, ['c'])
+  harness.metadata.put('t', {}, 1, 6)
+  const at = async (offset: number, lastEpoch: number) => {
+    const positions = [{ topicId, partition: 0, offset, lastEpoch }]
+    return await manager.fetch(
+      { positions, maxBytes: 100, waitMs: 0, isolation: 'committed' },
+      NEVER,
+    )
+  }
+  // No place behind it may seem to lie before it.
+  expect(await at(9, 0)).toMatchObject([{ members: { tail: 2, leaderEpoch: 3 } }])
+  expect(await at(9, 3)).toMatchObject([{ members: { tail: 3, leaderEpoch: 6 } }])
+  expect(await at(9, -1)).toMatchObject([{ members: { tail: 3, leaderEpoch: 6 } }])
+})
+
 test('a reader of records that were lost is told so, also when the node was killed before it wrote others', async () => {
   const harness = new ReplicaHarness({ checkpointIntervalMs: 1000 })
   const topicId = harness.metadata.put('t', { flush: 'os' })
