@@ -7,11 +7,11 @@ import { ServiceError } from '../lib/service-error.ts'
 import type { MetadataView, TopicImage } from '../metadata/metadata-image.ts'
 import type { StorageService } from '../wire/internal.ts'
 import { PageRenderer } from './page-renderer.ts'
-import { PartitionRouter } from './partition-router.ts'
 import { Producer } from './produce.ts'
 import { ProduceBatcher } from './produce-batcher.ts'
 import { ProduceMeter } from './produce-meter.ts'
 import { Reader } from './read.ts'
+import { StickyPartitioner } from './sticky-partitioner.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { TopicAdmin } from './topic-admin.ts'
 
@@ -54,7 +54,7 @@ export class Front {
 
   constructor(deps: FrontDeps, options: FrontOptions = {}) {
     const { clock, storage, metadata, logger } = deps
-    const router = new PartitionRouter()
+    const partitioner = new StickyPartitioner()
     this.#deps = deps
     this.storage = storage
     this.#batcher = new ProduceBatcher(
@@ -63,7 +63,7 @@ export class Front {
         storage,
         logger,
         meter: new ProduceMeter(deps.metrics),
-        onCut: (topic, partition) => router.passOn(topic, partition),
+        onCut: (topic, partition) => partitioner.passOn(topic, partition),
       },
       {
         pendingBytes: options.pendingBytes ?? 256 * MIB,
@@ -73,7 +73,7 @@ export class Front {
         worthSendingBytes: WORTH_SENDING_BYTES,
       },
     )
-    this.producer = new Producer({ clock, router, batcher: this.#batcher })
+    this.producer = new Producer({ clock, partitioner, batcher: this.#batcher })
     const cacheBytes = (options.pageCacheBytes ?? 32 * MIB) / 2
     this.reader = new Reader(
       { clock, storage, metadata, renderer: new PageRenderer({ cacheBytes }) },

@@ -10,7 +10,7 @@ import { Roster } from '../lib/roster.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import type { Acks, Appended, AppendRequest, Refusal } from '../wire/internal.ts'
 
-const ENCODED: readonly RecordInput[] = []
+const NO_RECORDS: readonly RecordInput[] = []
 
 export type AppendResult = Appended | Refusal
 
@@ -118,14 +118,15 @@ export class ProduceLane {
 export function appendRequestOf(batch: PendingBatch): AppendRequest {
   const { lane, entries } = batch
   const only = entries.length === 1 ? entries[0] : undefined
-  const records = only?.records ?? entries.flatMap((entry) => entry.records)
+  // Copies whole arrays, where `flatMap` goes from record to record.
+  const records = NO_RECORDS.concat(...entries.map((entry) => entry.records))
   const request = {
     topicId: lane.topic.id,
     partition: lane.partition,
     acks: lane.acks,
     batch: encodeBatch(records),
   }
-  for (const entry of entries) entry.records = ENCODED
+  for (const entry of entries) entry.records = NO_RECORDS
   return only?.expectedOffset === undefined
     ? request
     : { ...request, expectedOffset: only.expectedOffset }

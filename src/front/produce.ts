@@ -3,15 +3,16 @@
  * batcher, and joins what became of them. Either all records are taken or none.
  */
 import { BATCH_HEADER_BYTES, encodedBatchBytes, MAX_BATCH_BYTES } from '../core/record-batch.ts'
+import { partitionOfKey } from '../core/slot-map.ts'
 import type { Clock } from '../env/clock.ts'
 import { ServiceError } from '../lib/service-error.ts'
 import type { TopicImage } from '../metadata/metadata-image.ts'
 import type { Acks } from '../wire/internal.ts'
-import type { PartitionRouter } from './partition-router.ts'
 import type { ProduceBatcher } from './produce-batcher.ts'
 import type { AppendResult, Settle } from './produce-lane.ts'
 import type { Locate, ProduceRecord } from './record-check.ts'
 import { RecordCheck } from './record-check.ts'
+import type { StickyPartitioner } from './sticky-partitioner.ts'
 
 /** The tail at which alone the records may be appended. */
 export interface ExpectedTail {
@@ -56,12 +57,16 @@ interface Split {
 
 export class Producer {
   readonly #clock: Clock
-  readonly #router: PartitionRouter
+  readonly #partitioner: StickyPartitioner
   readonly #batcher: ProduceBatcher
 
-  constructor(deps: { clock: Clock; router: PartitionRouter; batcher: ProduceBatcher }) {
+  constructor(deps: {
+    clock: Clock
+    partitioner: StickyPartitioner
+    batcher: ProduceBatcher
+  }) {
     this.#clock = deps.clock
-    this.#router = deps.router
+    this.#partitioner = deps.partitioner
     this.#batcher = deps.batcher
   }
 
@@ -100,6 +105,7 @@ export class Producer {
   #split(request: ProduceRequest): Split {
     const { topic, records, expectedTail } = request
     const check = new RecordCheck(topic, this.#clock.nowMs(), request.locate)
+    const keyless = expectedTail?.partition ?? this.#partitioner.partitionOf(topic)
     const partitions: number[] = []
     const sizesBytes: number[] = []
     const indexes = new Map<number, number>()
@@ -108,7 +114,7 @@ export class Producer {
     for (let i = 0; i < records.length; i++) {
       const record = records[i] as ProduceRecord
       const sizeBytes = check.check(record, i)
-      const partition = this.#route(topic, record, expectedTail)
+      const partition = partitionOf(topic, record, keyless)
       if (partition !== partitions[index]) {
         index = indexes.get(partition) ?? indexes.size
         if (index === indexes.size) {
@@ -129,11 +135,12 @@ export class Producer {
     checkTail(partitions, expectedTail)
     return { partitions, records: parts, sizesBytes, partOf }
   }
+}
 
-  #route(topic: TopicImage, record: ProduceRecord, tail: ExpectedTail | undefined): number {
-    if (tail !== undefined && record.partition === -1 && record.key === null) return tail.partition
-    return this.#router.partitionOf(topic, record.key, record.partition)
-  }
+/** The partition that the record names, else its key's, else that of records without either. */
+function partitionOf(topic: TopicImage, record: ProduceRecord, keyless: number): number {
+  if (record.partition !== -1) return record.partition
+  return record.key === null ? keyless : partitionOfKey(topic.slotMap, record.key)
 }
 
 function recordsByPart(

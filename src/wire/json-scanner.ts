@@ -3,6 +3,7 @@
  * can be cut out byte for byte. It does not check UTF-8: do that for the whole text at once.
  */
 import { LIMITS } from '../core/limits.ts'
+import type { TakeRecord } from './json-skim.ts'
 import { JSON_SKIM } from './json-skim.ts'
 
 export const JSON_BYTE = {
@@ -140,6 +141,16 @@ export class JsonScanner {
         depth--
       }
     }
+  }
+
+  /**
+   * Steps over records that are written plainly, each with the comma or line feed behind it, and gives
+   * `take` up to `room` of them. What comes next may be one, too, or anything else.
+   */
+  plainRecords(room: number, keyBytes: number, take: TakeRecord): void {
+    const separator = this.#isLine ? LINE_FEED : comma
+    const wanted = { separator, room, keyBytes }
+    this.at = JSON_SKIM.records(this.#text, this.bytes, this.at, wanted, take)
   }
 
   /** Steps over the name of a member and its colon. */

@@ -15,17 +15,40 @@ declare const WebAssembly: {
   readonly Instance: new (module: object) => { readonly exports: unknown }
 }
 
+/** Where it is found what `records` has found, and for how many records there is room. */
+const FOUND_AT = 4 * 64 * 1024
+const FOUND_ROOM = 1024
+const FOUND_NUMBERS = 4
+
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly textEnd: (at: number) => number
   readonly valueEnd: (at: number, isLine: boolean) => number
+  readonly records: (at: number, separator: number, room: number, keyBytes: number) => number
 }
+
+export interface PlainRecords {
+  /** The byte behind each. */
+  readonly separator: number
+  readonly room: number
+  readonly keyBytes: number
+}
+
+/** Places in the bytes; `keyStart` is -1 where there is no key. */
+export type TakeRecord = (
+  keyStart: number,
+  keyEnd: number,
+  valueStart: number,
+  valueEnd: number,
+) => void
 
 /** One for the process: it never pauses, and each window says whose it is. */
 class JsonSkim {
   readonly #memory: Uint8Array
   readonly #textEnd: Exports['textEnd']
   readonly #valueEnd: Exports['valueEnd']
+  readonly #records: Exports['records']
+  readonly #found: Int32Array
   /** What the window was taken for, and which of its bytes it holds. */
   #owner: object | undefined
   #windowStart = 0
@@ -33,10 +56,13 @@ class JsonSkim {
 
   constructor() {
     const module = new WebAssembly.Module(Buffer.from(JSON_SKIM_CODE, 'base64'))
-    const { memory, textEnd, valueEnd } = new WebAssembly.Instance(module).exports as Exports
-    this.#memory = new Uint8Array(memory.buffer)
+    const { memory, textEnd, valueEnd, records } = new WebAssembly.Instance(module)
+      .exports as Exports
+    this.#memory = new Uint8Array(memory.buffer, 0, FOUND_AT)
+    this.#found = new Int32Array(memory.buffer, FOUND_AT, 1 + FOUND_ROOM * FOUND_NUMBERS)
     this.#textEnd = textEnd
     this.#valueEnd = valueEnd
+    this.#records = records
   }
 
   /**
@@ -68,6 +94,31 @@ class JsonSkim {
     // Behind the window a number could go on.
     const isCut = at === this.#windowEnd && at < bytes.length
     return behind === 0 || at > end || isCut ? -1 : at
+  }
+
+  /**
+   * Steps over records from `start` on that are written plainly: a value, perhaps a key of at most `keyBytes`
+   * without escapes, and a `separator` behind each, a comma or a line feed. Gives `take` up to `room` of them,
+   * and returns where the one begins that comes next; that may be plain, too.
+   */
+  records(
+    owner: object,
+    bytes: Uint8Array,
+    start: number,
+    { separator, room, keyBytes }: PlainRecords,
+    take: TakeRecord,
+  ): number {
+    this.#open(owner, bytes, start)
+    const base = this.#windowStart
+    const found = this.#found
+    const most = Math.min(room, FOUND_ROOM)
+    const count = this.#records(start - base, separator, most, keyBytes)
+    for (let i = 0, at = 1; i < count; i++, at += FOUND_NUMBERS) {
+      const [keyStart, keyEnd] = [found[at] as number, found[at + 1] as number]
+      const [valueStart, valueEnd] = [found[at + 2] as number, found[at + 3] as number]
+      take(keyStart === 0 ? -1 : base + keyStart, base + keyEnd, base + valueStart, base + valueEnd)
+    }
+    return base + (found[0] as number)
   }
 
   /** Sees to it that the window holds the byte at `at`. */

@@ -4,30 +4,131 @@
 ;; Each function gives up, and returns 0, where it is not sure, and says no more: whoever called looks
 ;; again, slowly. What it steps over is JSON. $isLine: a line feed is no whitespace.
 (module
-  (memory (export "memory") 4)
+  ;; The text, and behind 256 KiB what $records has found.
+  (memory (export "memory") 5)
 
   ;; The first place from $at on where text of a string is not plain: a quote, a backslash or a control
-  ;; character, of which the zero behind all text is one. To flip the bit 0x02 puts the quote next to the
-  ;; control characters, to flip 0x80 lets signed numbers compare as unsigned ones.
+  ;; character, of which the zero behind all text is one. Most strings end within the first sixteen bytes;
+  ;; of longer ones, sixty-four are looked at in one go.
   (func $textEnd (export "textEnd") (param $at i32) (result i32)
-    (local $bytes v128)
     (local $stops i32)
-    (loop $again (result i32)
-      (local.set $bytes (v128.load align=1 (local.get $at)))
-      (local.set $stops
-        (i8x16.bitmask
-          (v128.or
-            (i8x16.eq (local.get $bytes) (i8x16.splat (i32.const 0x5c)))
-            (i8x16.lt_s
-              (v128.xor (local.get $bytes) (i8x16.splat (i32.const 0x82)))
-              (i8x16.splat (i32.const 0xa1))))))
-      (if (local.get $stops)
-        (then (return (i32.add (local.get $at) (i32.ctz (local.get $stops))))))
-      (local.set $at (i32.add (local.get $at) (i32.const 16)))
-      (br $again)))
+    (local $a v128)
+    (local $b v128)
+    (local $c v128)
+    (local $d v128)
+    (local.set $stops (i8x16.bitmask (call $stopsIn (v128.load align=1 (local.get $at)))))
+    (if (local.get $stops)
+      (then (return (i32.add (local.get $at) (i32.ctz (local.get $stops))))))
+    (local.set $at (i32.sub (local.get $at) (i32.const 48)))
+    (loop $again
+      (local.set $at (i32.add (local.get $at) (i32.const 64)))
+      (local.set $a (call $stopsIn (v128.load align=1 (local.get $at))))
+      (local.set $b (call $stopsIn (v128.load offset=16 align=1 (local.get $at))))
+      (local.set $c (call $stopsIn (v128.load offset=32 align=1 (local.get $at))))
+      (local.set $d (call $stopsIn (v128.load offset=48 align=1 (local.get $at))))
+      (br_if $again
+        (i32.eqz
+          (v128.any_true
+            (v128.or
+              (v128.or (local.get $a) (local.get $b))
+              (v128.or (local.get $c) (local.get $d)))))))
+    (i32.add
+      (local.get $at)
+      (i32.wrap_i64
+        (i64.ctz
+          (i64.or
+            (i64.extend_i32_u
+              (i32.or
+                (i8x16.bitmask (local.get $a))
+                (i32.shl (i8x16.bitmask (local.get $b)) (i32.const 16))))
+            (i64.shl
+              (i64.extend_i32_u
+                (i32.or
+                  (i8x16.bitmask (local.get $c))
+                  (i32.shl (i8x16.bitmask (local.get $d)) (i32.const 16))))
+              (i64.const 32)))))))
+
+  ;; Which of sixteen bytes are not plain. To flip the bit 0x02 puts the quote next to the control
+  ;; characters, to flip 0x80 lets signed numbers compare as unsigned ones.
+  (func $stopsIn (param $bytes v128) (result v128)
+    (v128.or
+      (i8x16.eq (local.get $bytes) (i8x16.splat (i32.const 0x5c)))
+      (i8x16.lt_s
+        (v128.xor (local.get $bytes) (i8x16.splat (i32.const 0x82)))
+        (i8x16.splat (i32.const 0xa1)))))
+
+  ;; Steps over objects that have a "value", perhaps a "key" that is a string without escapes and no longer
+  ;; than $keyBytes, and nothing else, each with the $separator behind it, a comma or a line feed. Returns how
+  ;; many, at most $room. Behind 256 KiB it leaves numbers of four bytes: where the one begins that comes next,
+  ;; and of each that it stepped over, where its key begins and ends, 0 if it has none, and likewise its value.
+  (func (export "records")
+    (param $at i32)
+    (param $separator i32)
+    (param $room i32)
+    (param $keyBytes i32)
+    (result i32)
+    (local $isLine i32)
+    (local $count i32)
+    (local $found i32)
+    (local $name i64)
+    (local.set $isLine (i32.eq (local.get $separator) (i32.const 0x0a)))
+    (local.set $found (i32.const 0x40004))
+    (block $stop
+      (loop $record
+        (i32.store (i32.const 0x40000) (local.get $at))
+        (br_if $stop (i32.eq (local.get $count) (local.get $room)))
+        (local.set $at (call $blankEnd (local.get $at) (local.get $isLine)))
+        (br_if $stop (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x7b))) ;; {
+        (v128.store align=4 (local.get $found) (v128.const i64x2 0 0))
+
+        (loop $member
+          (local.set $at
+            (call $blankEnd (i32.add (local.get $at) (i32.const 1)) (local.get $isLine)))
+          (local.set $name (i64.load align=1 (local.get $at)))
+          (if (i64.eq (local.get $name) (i64.const 0x3a2265756c617622)) ;; "value":
+            (then
+              (br_if $stop (i32.load offset=8 (local.get $found)))
+              (local.set $at
+                (call $blankEnd (i32.add (local.get $at) (i32.const 8)) (local.get $isLine)))
+              (i32.store offset=8 (local.get $found) (local.get $at))
+              (local.set $at (call $valueEnd (local.get $at) (local.get $isLine)))
+              (br_if $stop (i32.eqz (local.get $at)))
+              (i32.store offset=12 (local.get $found) (local.get $at)))
+            (else
+              (br_if $stop
+                (i64.ne
+                  (i64.shl (local.get $name) (i64.const 16))
+                  (i64.const 0x3a2279656b220000))) ;; "key":
+              (br_if $stop (i32.load (local.get $found)))
+              (local.set $at
+                (call $blankEnd (i32.add (local.get $at) (i32.const 6)) (local.get $isLine)))
+              (br_if $stop (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x22)))
+              (local.set $at (i32.add (local.get $at) (i32.const 1)))
+              (i32.store (local.get $found) (local.get $at))
+              (local.set $at (call $textEnd (local.get $at)))
+              (br_if $stop (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x22)))
+              (br_if $stop
+                (i32.gt_u
+                  (i32.sub (local.get $at) (i32.load (local.get $found)))
+                  (local.get $keyBytes)))
+              (i32.store offset=4 (local.get $found) (local.get $at))
+              (local.set $at (i32.add (local.get $at) (i32.const 1)))))
+          (local.set $at (call $blankEnd (local.get $at) (local.get $isLine)))
+          (br_if $member (i32.eq (i32.load8_u (local.get $at)) (i32.const 0x2c)))) ;; ,
+
+        (br_if $stop (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x7d))) ;; }
+        (br_if $stop (i32.eqz (i32.load offset=8 (local.get $found))))
+        (local.set $at
+          (call $blankEnd (i32.add (local.get $at) (i32.const 1)) (local.get $isLine)))
+        (br_if $stop (i32.ne (i32.load8_u (local.get $at)) (local.get $separator)))
+        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (local.set $found (i32.add (local.get $found) (i32.const 16)))
+        (local.set $count (i32.add (local.get $count) (i32.const 1)))
+        (br $record)))
+    (local.get $count))
 
   ;; Behind the value at $at, and whitespace before it. Not sure of what is nested deeper than 64 levels.
-  (func (export "valueEnd") (param $at i32) (param $isLine i32) (result i32)
+  (func $valueEnd (export "valueEnd") (param $at i32) (param $isLine i32) (result i32)
     (local $byte i32)
     (local $depth i32)
     ;; A bit for each open bracket, the innermost lowest: 1 for an object.
@@ -89,8 +190,13 @@
         (br $behind)))
     (unreachable))
 
-  ;; Behind the whitespace at $at.
+  ;; Behind the whitespace at $at, of which there is none most of the time.
   (func $blankEnd (param $at i32) (param $isLine i32) (result i32)
+    (if (i32.gt_u (i32.load8_u (local.get $at)) (i32.const 0x20))
+      (then (return (local.get $at))))
+    (call $blanksEnd (local.get $at) (local.get $isLine)))
+
+  (func $blanksEnd (param $at i32) (param $isLine i32) (result i32)
     (local $byte i32)
     (loop $again
       (local.set $byte (i32.load8_u (local.get $at)))

@@ -100,6 +100,7 @@ class DocumentSlicer {
       for (let next: number = JSON_BYTE.comma; next === JSON_BYTE.comma; next = scanner.peek()) {
         if (this.#place >= 0) scanner.at++
         this.#place++
+        this.#place += slicer.plainRecords(this.records, LIMITS.recordsPerRequest - this.#place)
         if (!this.#element()) return false
       }
       if (scanner.peek() !== JSON_BYTE.closeArray)

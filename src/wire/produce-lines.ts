@@ -18,11 +18,14 @@ export function sliceLines(body: Uint8Array, firstLine = 1): SlicedRecords | Sli
   /** Lines without a record, in order. */
   const skipped: number[] = []
   let line = firstLine
-  for (let start = 0; start < body.length && !slicer.isFull; line++) {
+  for (let start = 0; start < body.length && !slicer.isFull; ) {
+    const before = records.length
+    start = slicer.plainLines(start, records)
+    line += records.length - before
+    if (start === body.length) break
     const record = slicer.slice(start, line)
     if (record === undefined) skipped.push(line)
     else records.push(record)
-    start = slicer.lineEnd + 1
     if (records.length > LIMITS.recordsPerRequest) {
       return {
         faults: [
@@ -33,6 +36,8 @@ export function sliceLines(body: Uint8Array, firstLine = 1): SlicedRecords | Sli
         ],
       }
     }
+    start = slicer.lineEnd + 1
+    line++
   }
   if (slicer.faults.length > 0) return { faults: slicer.faults }
   return { records, pointerOf: (index) => pointerOfLine(lineAt(firstLine + index, skipped)) }
@@ -64,6 +69,15 @@ class LineSlicer {
   /** Where the line ends that was sliced last. */
   get lineEnd(): number {
     return this.#slicer.scanner.lineEnd()
+  }
+
+  /** Takes records of plain lines from `start` on; returns where the line starts that comes next. */
+  plainLines(start: number, records: SlicedRecord[]): number {
+    if (!this.#isUtf8) return start
+    const { scanner } = this.#slicer
+    scanner.resetLine(this.#body, start)
+    this.#slicer.plainRecords(records, LIMITS.recordsPerRequest - records.length)
+    return scanner.at
   }
 
   /** Undefined for an empty line, and for a fault. */

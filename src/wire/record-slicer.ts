@@ -56,6 +56,10 @@ const BYTE_TRUE = 0x74
 const BYTE_FALSE = 0x66
 const BYTE_NULL = 0x6e
 
+const NO_HEADERS: readonly RecordHeader[] = []
+/** How many records are read one by one after a plain one was looked for in vain. */
+const PAUSE_RECORDS = 16
+
 export class RecordSlicer {
   readonly scanner = new JsonScanner()
   /** At most `LIMITS.faultsPerAnswer`; the rest is dropped. */
@@ -75,6 +79,7 @@ export class RecordSlicer {
   #isTombstone: boolean = false
   #partition = -1
   #timestampMs = Number.NaN
+  #pause = 0
 
   /** `pointerOf` names a record in faults by its place in the request. */
   constructor(pointerOf: (place: number) => string) {
@@ -110,6 +115,35 @@ export class RecordSlicer {
       partition: this.#partition,
       timestampMs: this.#timestampMs,
     }
+  }
+
+  /**
+   * Cuts out records that come next, as long as they have a value, perhaps a key, and nothing else, and
+   * what separates records behind them; adds at most `room` to `records`, and returns how many. What
+   * comes next may be such a record, too.
+   */
+  plainRecords(records: SlicedRecord[], room: number): number {
+    if (this.#pause > 0) {
+      this.#pause--
+      return 0
+    }
+    const { buffer, byteOffset } = this.scanner.bytes
+    const view = (start: number, end: number) =>
+      new Uint8Array(buffer, byteOffset + start, end - start)
+    const before = records.length
+    this.scanner.plainRecords(room, LIMITS.keyBytes, (keyStart, keyEnd, valueStart, valueEnd) => {
+      records.push({
+        key: keyStart === -1 ? null : view(keyStart, keyEnd),
+        value: view(valueStart, valueEnd),
+        media: MEDIA.json,
+        headers: NO_HEADERS,
+        partition: -1,
+        timestampMs: Number.NaN,
+      })
+    })
+    const count = records.length - before
+    if (count === 0) this.#pause = PAUSE_RECORDS
+    return count
   }
 
   report(pointer: string, detail: string): void {

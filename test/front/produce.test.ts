@@ -3,11 +3,11 @@ import { partitionKey } from '../../src/core/ids.ts'
 import { murmur2 } from '../../src/core/slot-map.ts'
 import { nullLogger } from '../../src/env/logger.ts'
 import { nullMetrics } from '../../src/env/metrics.ts'
-import { PartitionRouter } from '../../src/front/partition-router.ts'
 import type { ProduceOutcome, ProduceRequest } from '../../src/front/produce.ts'
 import { Producer } from '../../src/front/produce.ts'
 import { ProduceBatcher } from '../../src/front/produce-batcher.ts'
 import { ProduceMeter } from '../../src/front/produce-meter.ts'
+import { StickyPartitioner } from '../../src/front/sticky-partitioner.ts'
 import type { ServiceError } from '../../src/lib/service-error.ts'
 import type { TopicImage } from '../../src/metadata/metadata-image.ts'
 import { SimClock } from '../sim/sim-clock.ts'
@@ -17,14 +17,14 @@ import { textRecord, topicImage } from './topics.ts'
 function setUp(options: { pendingBytes?: number; pendingEntries?: number } = {}) {
   const clock = new SimClock()
   const storage = new FakeStorage()
-  const router = new PartitionRouter()
+  const partitioner = new StickyPartitioner()
   const batcher = new ProduceBatcher(
     {
       clock,
       storage,
       logger: nullLogger,
       meter: new ProduceMeter(nullMetrics),
-      onCut: (topic, partition) => router.passOn(topic, partition),
+      onCut: (topic, partition) => partitioner.passOn(topic, partition),
     },
     {
       pendingBytes: 1_000_000,
@@ -35,7 +35,7 @@ function setUp(options: { pendingBytes?: number; pendingEntries?: number } = {})
       ...options,
     },
   )
-  const producer = new Producer({ clock, router, batcher })
+  const producer = new Producer({ clock, partitioner, batcher })
   const produce = (
     topic: TopicImage,
     records: ProduceRequest['records'],

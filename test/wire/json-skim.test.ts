@@ -201,10 +201,148 @@ describe('valueEnd', () => {
   })
 })
 
+describe('records', () => {
+  const COMMA = 0x2c
+  const FEED = 0x0a
+
+  /** Key and value of each record, and what is left of the text. */
+  function skim(text: string, { separator = COMMA, room = 100, keyBytes = 4, start = 0 } = {}) {
+    const bytes = Buffer.from(text)
+    const cut = (from: number, to: number) => bytes.subarray(from, to).toString()
+    const records: (readonly [string | null, string])[] = []
+    const wanted = { separator, room, keyBytes }
+    const next = JSON_SKIM.records({}, bytes, start, wanted, (key, keyEnd, value, valueEnd) => {
+      records.push([key === -1 ? null : cut(key, keyEnd), cut(value, valueEnd)])
+    })
+    return { records, left: cut(next, bytes.length) }
+  }
+
+  it.each([
+    ['{"value":1},', [[null, '1']]],
+    ['{"key":"k","value":{"key":2}},', [['k', '{"key":2}']]],
+    [
+      '{"value":[1],"key":""},{"value":null},',
+      [
+        ['', '[1]'],
+        [null, 'null'],
+      ],
+    ],
+    [
+      ' \r\n{ "key": "é", "value": "a\\n" } ,\t{"value":\n-0.5},',
+      [
+        ['é', '"a\\n"'],
+        [null, '-0.5'],
+      ],
+    ],
+  ])('steps over %j', (text, records) => {
+    expect(skim(text)).toEqual({ records, left: '' })
+    expect(skim(`${text}]`)).toEqual({ records, left: ']' })
+    expect(skim(`{"value":7},${text}`, { start: 12 })).toEqual({ records, left: '' })
+  })
+
+  it.each([
+    '',
+    ',',
+    '7,',
+    '[{"value":1}],',
+    '{},',
+    '{"value":1}',
+    '{"value":1}]',
+    '{"value":1}\n',
+    '{"value":1},,',
+    '{"value":1,},',
+    '{"value":},',
+    '{"value":1 2},',
+    '{"value":1],',
+    '{"value":1;"key":"a"},',
+    '{"value":1e5},',
+    '{"value" :1},',
+    '{"v\\u0061lue":1},',
+    '{"valuE":1},',
+    '{"values":1},',
+    '{"value":1,"value":2},',
+    '{"key":"a"},',
+    '{"key":"a","key":"b","value":1},',
+    '{"keys":"a","value":1},',
+    '{"key":"a\\n","value":1},',
+    '{"key":"a\n","value":1},',
+    '{"key":7,"value":1},',
+    '{"key":null,"value":1},',
+    '{"key":"12345","value":1},',
+    '{"key":"a,"value":1},',
+    '{"value":1,"headers":{}},',
+    '{"partition":1,"value":1},',
+  ])('is not sure of %j', (text) => {
+    const plain = '{"key":"1234","value":0},'
+    const records = [['1234', '0']]
+    const isNext = text.startsWith('{"value":1},')
+    const left = isNext ? text.slice(12) : text
+    if (isNext) records.push([null, '1'] as unknown as string[])
+    expect(skim(plain + text)).toEqual({ records, left })
+  })
+
+  it('takes line by line, whatever the blanks in them', () => {
+    const body = '{"value":1}\r\n\t{"value" : 2}\n'
+    const wanted = { separator: FEED }
+    expect(skim(body, wanted)).toEqual({ records: [[null, '1']], left: '\t{"value" : 2}\n' })
+    for (const cut of [
+      '{"value":\n1}\n',
+      '{\n"value":1}\n',
+      '{"value":1\n}\n',
+      '\n{"value":1}\n',
+      '{"value":1},',
+    ]) {
+      expect(skim(cut, wanted)).toEqual({ records: [], left: cut })
+    }
+  })
+
+  it('does not go on at the beginning where it is not sure of a value', () => {
+    const bytes = Buffer.from(',"key":"k"},{"value":1e5},')
+    const owner = {}
+    const wanted = { separator: COMMA, room: 9, keyBytes: 4 }
+    const fail = () => expect.unreachable()
+    for (const start of [0, 12]) {
+      expect(JSON_SKIM.records(owner, bytes, start, wanted, fail)).toBe(start)
+    }
+  })
+
+  it('takes no more than there is room for', () => {
+    const text = '{"value":1},'.repeat(3000)
+    for (const room of [0, 1, 7]) {
+      const { records, left } = skim(text, { room })
+      expect([records.length, left.length]).toEqual([room, text.length - room * 12])
+    }
+    const { records, left } = skim(text, { room: 3000 })
+    expect(records.length).toBeGreaterThan(500)
+    expect(left).toHaveLength(text.length - records.length * 12)
+  })
+
+  it('goes on behind what a window has cut', () => {
+    const bytes = Buffer.from(`{"value":"${'x'.repeat(1000)}"},`.repeat(1000))
+    const owner = {}
+    const sizes: number[] = []
+    for (let at = 0; at < bytes.length; ) {
+      const wanted = { separator: COMMA, room: 10_000, keyBytes: 4 }
+      const next = JSON_SKIM.records(owner, bytes, at, wanted, (_key, _end, value, valueEnd) => {
+        sizes.push(valueEnd - value)
+        expect(bytes[value - 1]).toBe(0x3a)
+      })
+      // Of what is cut a walk makes sure, which takes the window along.
+      if (next === at) {
+        const end = bytes.indexOf('}', at)
+        expect(JSON_SKIM.textEnd(owner, bytes, at + 10, end)).toBe(end - 1)
+        sizes.push(end - at - 9)
+        at = end + 2
+      } else at = next
+    }
+    expect(sizes).toEqual(Array.from({ length: 1000 }, () => 1002))
+  })
+})
+
 describe('textEnd', () => {
   it('stops at each byte that is not plain, at any distance', () => {
     for (let byte = 0; byte < 256; byte++) {
-      for (let before = 0; before < 34; before++) {
+      for (let before = 0; before < 100; before++) {
         const bytes = Buffer.from(`${'x'.repeat(before)}?yyy`)
         bytes[before] = byte
         const expected = isStop(byte) ? before : bytes.length

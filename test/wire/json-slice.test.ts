@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/core/limits.ts'
 import { MEDIA } from '../../src/core/record.ts'
@@ -22,6 +23,12 @@ function faultsOf(body: string | Uint8Array): string[] {
 
 const faultOf = (record: string) => faultsOf(`{"records":[${record}]}`).join('; ')
 const text = (bytes: Uint8Array | null) => bytes && Buffer.from(bytes).toString()
+
+const withTexts = (record: SlicedRecord) => ({
+  ...record,
+  key: text(record.key),
+  value: text(record.value),
+})
 
 describe('sliceRecords', () => {
   it.each([
@@ -184,6 +191,30 @@ describe('sliceRecords', () => {
     ],
   ])('refuses the body %s', (body, fault) => {
     expect(faultsOf(body)).toEqual([fault])
+  })
+
+  it('gives the same records in one body as in one each', () => {
+    const value = fc.jsonValue({ maxDepth: 2 }).map((each) => JSON.stringify(each))
+    const before = fc.constantFrom('', '', '"key":"k",', '"key":"\\t",', '"partition":1,')
+    const record = fc.tuple(before, value).map(([head, body]) => `{${head}"value":${body}}`)
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1, maxLength: 40 }), (records) => {
+        const together = slice(`{"records":[${records.join(',')}]}`)
+        expect(together.map(withTexts)).toEqual(records.map(one).map(withTexts))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('names a fault behind others that are fine', () => {
+    const fine = '{"value":1},'.repeat(20)
+    expect(faultOf(`${fine}{"key":5,"value":1},${fine}{"value":2},{}`)).toBe(
+      '/records/20/key: must be a string; /records/42: needs value, valueBase64 or "tombstone": true',
+    )
+    const key = 'k'.repeat(LIMITS.keyBytes + 1)
+    expect(faultOf(`${fine}{"key":"${key}","value":1},${fine}{"value":2}`)).toBe(
+      `/records/20/key: is longer than ${LIMITS.keyBytes} bytes`,
+    )
   })
 
   it('refuses a body that is not UTF-8, and says where', () => {

@@ -58,6 +58,8 @@ export function produceAnswer(
 
 /** Receipts of one time are alike but for the last digits of their offsets: one is made, and repeated. */
 const RUN_OFFSETS = 100
+const MAX_RECEIPT_CHARACTERS = 128
+const SCRATCH = Buffer.allocUnsafeSlow(RUN_OFFSETS * MAX_RECEIPT_CHARACTERS)
 const ZERO = 0x30
 
 class PlaceWriter implements PartWriter {
@@ -96,7 +98,7 @@ class PlaceWriter implements PartWriter {
     this.#offset += count
     if (count === 1) return first + this.#closing
     const receipt = `${first}${this.#closing},`
-    const bytes = Buffer.allocUnsafe(count * receipt.length).fill(receipt, 'latin1')
+    const bytes = SCRATCH.subarray(0, count * receipt.length).fill(receipt, 'latin1')
     let at = first.length
     for (let digits = tail; digits < tail + count; digits++, at += receipt.length) {
       bytes[at - 2] = ZERO + Math.floor(digits / 10)
