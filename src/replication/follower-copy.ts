@@ -57,7 +57,7 @@ export class FollowerCopy {
       fetchOffset: this.#fetchOffset,
       durableOffset: log.durableEnd,
       lastFetchedEpoch: this.#anewFrom === undefined ? log.lastEpoch : -1,
-      logStartOffset: log.startOffset,
+      logStartOffset: log.durableStart,
     }
     return this.#told
   }
@@ -70,7 +70,7 @@ export class FollowerCopy {
       told === undefined ||
       told.fetchOffset !== this.#fetchOffset ||
       told.durableOffset !== log.durableEnd ||
-      told.logStartOffset !== log.startOffset ||
+      told.logStartOffset !== log.durableStart ||
       told.leaderEpoch !== following?.leaderEpoch
     )
   }

@@ -260,6 +260,7 @@ export class LogManager {
     const durable = this.appender.raiseStart(log)
     this.#starts.set(log, durable)
     await durable
+    log.startIsDurable(startOffset)
     this.#removeLeft(log, gone)
   }
 

@@ -260,7 +260,7 @@ export class LogRecovery {
     if (startOffset > (this.#removed.get(log) ?? Number.POSITIVE_INFINITY)) {
       this.#removed.delete(log)
     }
-    if (startOffset <= log.endOffset) log.raiseStart(startOffset)
+    if (startOffset <= log.endOffset) raiseStart(log, startOffset)
     else if (log.flush === 'os') return this.#restartAt(log, startOffset)
     else {
       const missing = `records ${log.endOffset} to ${startOffset - 1} are missing in the journal`
@@ -275,7 +275,7 @@ export class LogRecovery {
     log.cutEnd(Math.max(base, log.endOffset), undefined)
     await this.#deps.logFiles.adoptWritten(log)
     if (log.endOffset < startOffset) log.cutEnd(startOffset, undefined)
-    log.raiseStart(startOffset)
+    raiseStart(log, startOffset)
   }
 
   #beginEpoch(log: PartitionLog, payload: Uint8Array): void {
@@ -327,4 +327,9 @@ export class LogRecovery {
   async #drain(): Promise<void> {
     for (const log of this.#changed) await this.#deps.writer.flush(log, log.keptEnd)
   }
+}
+
+function raiseStart(log: PartitionLog, startOffset: number): void {
+  log.raiseStart(startOffset)
+  log.startIsDurable(startOffset)
 }

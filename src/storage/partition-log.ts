@@ -92,11 +92,12 @@ export class PartitionLog {
   onDurable: (durableEnd: number) => void = () => undefined
   /** Told when records from `endOffset` on were refused after all, for want of space. */
   onRefused: (endOffset: number) => void = () => undefined
-  /** Told when the start has risen. */
+  /** Told when the start has risen, and again when that is durable. */
   onStartRaised: () => void = () => undefined
   /** Replaced as a whole by every change. */
   #segments: readonly Segment[]
   #startOffset: number
+  #durableStart: number
   #endOffset: number
   #durableEnd: number
   #keptEnd: number
@@ -135,6 +136,7 @@ export class PartitionLog {
       this.#lastVersion = Math.max(this.#lastVersion, version)
     }
     this.#startOffset = state.startOffset
+    this.#durableStart = state.startOffset
     this.#endOffset = state.endOffset
     this.#durableEnd = state.endOffset
     this.#keptEnd = state.endOffset
@@ -151,6 +153,11 @@ export class PartitionLog {
   /** Lowest offset that may be read. */
   get startOffset(): number {
     return this.#startOffset
+  }
+
+  /** Nothing below it comes back when the node does. */
+  get durableStart(): number {
+    return this.#durableStart
   }
 
   /** Offset that the next record gets. */
@@ -405,6 +412,7 @@ export class PartitionLog {
     this.damage = undefined
     this.#highWatermark = offset
     this.#startOffset = offset
+    this.#durableStart = offset
     this.tail.clear()
     this.cutEnd(offset, undefined)
     // They tell of records that are gone: the next ones need not follow from them.
@@ -449,5 +457,12 @@ export class PartitionLog {
     }
     this.onStartRaised()
     return gone
+  }
+
+  /** The start has been raised to `startOffset` for good. */
+  startIsDurable(startOffset: number): void {
+    if (startOffset <= this.#durableStart) return
+    this.#durableStart = startOffset
+    this.onStartRaised()
   }
 }

@@ -90,6 +90,26 @@ test('a node that comes in again while it cuts a log has done so before it takes
   expect(cluster.log(2).endOffset).toBe(2)
 })
 
+test('what a follower has not removed for good, it does not say to have removed', async () => {
+  const cluster = await copied((part) => part)
+  cluster.elect(2)
+  await cluster.appended(2, ['b'], { acks: 1 })
+  await cluster.untilCopied([1, 2])
+  const { manager, fileSystem } = cluster.node(2)
+  fileSystem.latencyMs = 1_000_000
+  const removing = manager.storage.raiseStart(cluster.log(2), 1)
+  cluster.elect(1)
+  cluster.fetches.length = 0
+  const said = () =>
+    cluster.fetches.flatMap(({ positions }) => positions.map((place) => place.logStartOffset))
+  await cluster.clock.runFor(5_000)
+  expect(cluster.log(2).startOffset).toBe(1)
+  expect(new Set(said())).toEqual(new Set([0]))
+  await cluster.clock.run(removing)
+  await cluster.clock.runFor(5_000)
+  expect(said().at(-1)).toBe(1)
+})
+
 /** Node 2 has no room for what it is sent from now on; gives what waits. */
 function withoutRoom(cluster: ClusterHarness): (() => void)[] {
   const waiting: (() => void)[] = []

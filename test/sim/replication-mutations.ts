@@ -262,6 +262,13 @@ export const REPLICATION_MUTATIONS: readonly Mutation[] = [
     test: 'test/core/in-sync-replicas.test.ts',
   },
   {
+    name: 'what a follower has not removed for good counts as removed',
+    file: COPY,
+    find: 'logStartOffset: log.durableStart,',
+    replace: 'logStartOffset: log.startOffset,',
+    test: 'test/replication/follower-copy.test.ts',
+  },
+  {
     name: 'a follower joins that still has what was deleted',
     file: IN_SYNC,
     find: 'follower.logStartOffset >= bounds.leaderStart &&',
