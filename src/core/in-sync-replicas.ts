@@ -198,7 +198,8 @@ export class InSyncReplicas {
         follower.durableOffset >= Math.max(bounds.highWatermark, bounds.epochStart) &&
         follower.logStartOffset >= bounds.leaderStart &&
         this.#peers.incarnationOf(nodeId) === follower.incarnation &&
-        nowMs - this.#peers.seenMs(nodeId) <= this.#lagMaxMs
+        nowMs - this.#peers.seenMs(nodeId) <= this.#lagMaxMs &&
+        !this.#lacksForGood(nodeId, bounds.leaderEnd)
       if (mayJoin) added.push({ nodeId, incarnation: follower.incarnation })
       return mayJoin
     })
@@ -221,9 +222,7 @@ export class InSyncReplicas {
     const follower = this.#followers.get(nodeId)
     const incarnation = this.#peers.incarnationOf(nodeId)
     if (incarnation === undefined) return false
-    // What it lacks it will not take: nobody has to wait for it.
-    const hasAll = follower !== undefined && follower.fetchOffset >= leaderEnd
-    if (!hasAll && this.#peers.isFull(nodeId)) return false
+    if (this.#lacksForGood(nodeId, leaderEnd)) return false
     if (follower === undefined) return nowMs - this.#sinceMs <= this.#lagMaxMs
     // Restarted: what it reported in its earlier life no longer counts.
     if (follower.incarnation !== incarnation) return false
@@ -232,6 +231,12 @@ export class InSyncReplicas {
         ? Math.max(follower.caughtUpMs, this.#peers.seenMs(nodeId))
         : follower.caughtUpMs
     return nowMs - Math.max(caughtUpMs, this.#sinceMs) <= this.#lagMaxMs
+  }
+
+  /** Whether the follower lacks records and has no room for them: nobody has to wait for it. */
+  #lacksForGood(nodeId: number, leaderEnd: number): boolean {
+    const fetchOffset = this.#followers.get(nodeId)?.fetchOffset ?? NOWHERE
+    return fetchOffset < leaderEnd && this.#peers.isFull(nodeId)
   }
 
   /** All that are in sync, and all that a pending change would add. */

@@ -82,6 +82,20 @@ test('a follower with a full disk leaves as soon as it lacks something', () => {
   expect(world.due()).toBeUndefined()
 })
 
+test('a follower with a full disk does not join as long as it lacks something', () => {
+  const world = new World({ isr: [1, 2] })
+  world.append(10)
+  world.fetch(2, 10)
+  world.fetch(3, 9)
+  world.full.add(3)
+  expect(world.due()).toBeUndefined()
+  world.full.delete(3)
+  expect(world.due()).toMatchObject({ isr: [1, 2, 3] })
+  world.full.add(3)
+  world.fetch(3, 10)
+  expect(world.due()).toMatchObject({ isr: [1, 2, 3] })
+})
+
 describe('the high watermark', () => {
   test('waits for what is durable on every replica in sync', () => {
     const world = new World()
