@@ -40,6 +40,8 @@ interface Report {
 /** So many of the last events of a failing seed are shown. */
 const LAST_EVENTS = 60
 const SEEDS_PER_THREAD = 50
+/** After so many it says how far it is. */
+const SEEDS_TOLD = 500
 
 function optionsOf(args: readonly string[]): Options {
   const { values } = parseArgs({
@@ -104,10 +106,14 @@ class Summary {
     this.#virtualMs += one.virtualMs
     this.#realMs += one.realMs
     if (one.text !== undefined) print(one.text)
-    if (one.violations.length === 0) return
-    this.failed.push(one.seed)
-    print(`seed ${one.seed} FAILED:`)
-    for (const violation of one.violations) print(`  ${violation}`)
+    if (one.violations.length > 0) {
+      this.failed.push(one.seed)
+      print(`seed ${one.seed} FAILED:`)
+      for (const violation of one.violations) print(`  ${violation}`)
+    }
+    if (this.#seeds % SEEDS_TOLD === 0) {
+      print(`${this.#seeds} seeds so far, ${this.failed.length} failed`)
+    }
   }
 
   print(): void {
