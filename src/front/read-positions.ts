@@ -63,11 +63,14 @@ export class ReadPositions {
     return text
   }
 
-  /** Moves one partition; an epoch of -1 leaves the one that is known. */
+  /**
+   * Moves one partition behind a record of that epoch, -1 if unknown. The epoch never falls: where an
+   * election by force has brought an older history back, no place in it may seem to be before this one.
+   */
   set(partition: number, offset: number, lastEpoch: number): void {
     const index = this.#indexOf(partition)
     this.#offsets[index] = offset
-    if (lastEpoch !== -1) this.#epochs[index] = lastEpoch
+    this.#epochs[index] = Math.max(this.#epochs[index] as number, lastEpoch)
   }
 
   /** Starts a partition anew, as a reader that has read nothing of it; `leaderEpoch` is that of who named the place. */

@@ -114,9 +114,11 @@ class JsonSkim {
     const most = Math.min(room, FOUND_ROOM)
     const count = this.#records(start - base, separator, most, keyBytes)
     for (let i = 0, at = 1; i < count; i++, at += FOUND_NUMBERS) {
-      const [keyStart, keyEnd] = [found[at] as number, found[at + 1] as number]
-      const [valueStart, valueEnd] = [found[at + 2] as number, found[at + 3] as number]
-      take(keyStart === 0 ? -1 : base + keyStart, base + keyEnd, base + valueStart, base + valueEnd)
+      const keyStart = found[at] as number
+      const keyEnd = base + (found[at + 1] as number)
+      const valueStart = base + (found[at + 2] as number)
+      const valueEnd = base + (found[at + 3] as number)
+      take(keyStart === 0 ? -1 : base + keyStart, keyEnd, valueStart, valueEnd)
     }
     return base + (found[0] as number)
   }

@@ -142,4 +142,11 @@ export const GROUP_MUTATIONS: readonly Mutation[] = [
     replace: 'if (!areKnown && ',
     scenario: 'group-has-committed-what-is-given-up',
   },
+  {
+    name: 'the epoch of a place falls with the record behind it',
+    file: 'src/front/read-positions.ts',
+    find: 'Math.max(this.#epochs[index] as number, lastEpoch)',
+    replace: 'lastEpoch === -1 ? (this.#epochs[index] as number) : lastEpoch',
+    scenario: 'group-goes-on-in-an-older-history',
+  },
 ]

@@ -1,6 +1,7 @@
 /** An operator gives records up: the loss is what the chosen leader lacked, and nothing else. */
 import type { SimNode } from '../sim-node.ts'
-import type { Scenario } from './scenario.ts'
+import { Hand } from './hand.ts'
+import type { Scenario, Stage } from './scenario.ts'
 
 const chosenByOperator: Scenario = {
   name: 'operator-chooses-a-replica-that-lacks-records',
@@ -39,30 +40,62 @@ const committedBefore: Scenario = {
   commits: 'before',
 }
 
+const TWO = { replicationFactor: 2, minInsyncReplicas: 1 } as const
+
+/** The node leads without the other one, and has written so many records since. */
+async function alone(stage: Stage, node: SimNode, other: SimNode, records: number): Promise<void> {
+  stage.down(other)
+  await stage.upAndRunning(node)
+  await stage.until('nobody leads, or it does', () => [-1, node.id].includes(stage.record.leader))
+  if (stage.record.leader === -1) await stage.chooseLeader(node)
+  await stage.until('it leads', () => stage.view(node)?.leads === true)
+  for (let i = 0; i < records; i++) await stage.written()
+}
+
 /** A fork that is shorter than what the leader has of an earlier epoch: only the own epochs say where it begins. */
 const shortFork: Scenario = {
   name: 'fork-shorter-than-an-earlier-epoch',
-  topic: { replicationFactor: 2, minInsyncReplicas: 1 },
+  topic: TWO,
   async play(stage) {
     await stage.written()
     await stage.until('both are in sync', () => stage.isAtRest())
     const [a, b] = [stage.leader, stage.followers[0] as SimNode]
-    const alone = async (node: SimNode, other: SimNode, records: number) => {
-      stage.down(other)
-      await stage.upAndRunning(node)
-      await stage.until('nobody leads, or it does', () =>
-        [-1, node.id].includes(stage.record.leader),
-      )
-      if (stage.record.leader === -1) await stage.chooseLeader(node)
-      await stage.until('it leads', () => stage.view(node)?.leads === true)
-      for (let i = 0; i < records; i++) await stage.written()
-    }
-    await alone(b, a, 7)
-    await alone(a, b, 1)
-    await alone(b, a, 1)
+    await alone(stage, b, a, 7)
+    await alone(stage, a, b, 1)
+    await alone(stage, b, a, 1)
     await stage.upAndRunning(a)
     await stage.until('both are in sync', () => stage.isAtRest())
   },
 }
 
-export const UNCLEAN: readonly Scenario[] = [chosenByOperator, committedBefore, shortFork]
+/** What is committed is of a later epoch than the records that come next, once an older history holds again. */
+const olderHistory: Scenario = {
+  name: 'group-goes-on-in-an-older-history',
+  topic: TWO,
+  async play(stage) {
+    await stage.written()
+    await stage.until('both are in sync', () => stage.isAtRest())
+    const [a, b] = [stage.leader, stage.followers[0] as SimNode]
+    await alone(stage, b, a, 7)
+    await alone(stage, a, b, 1)
+    const hand = new Hand(stage)
+    await hand.join()
+    let { after } = (await hand.pollBefore(0)).selection
+    stage.check((await hand.committed(0)) === 2, 'the group has the two records there are')
+    await alone(stage, b, a, 0)
+    for (let offset = 4; offset <= 8; offset += 2) {
+      ;({ after } = (await hand.pollBefore(0, after.cursorOf())).selection)
+      const committed = await hand.committed(0)
+      stage.check(committed === offset, `${committed} is committed, not ${offset}`)
+    }
+    await stage.upAndRunning(a)
+    await stage.until('both are in sync', () => stage.isAtRest())
+  },
+}
+
+export const UNCLEAN: readonly Scenario[] = [
+  chosenByOperator,
+  committedBefore,
+  shortFork,
+  olderHistory,
+]
