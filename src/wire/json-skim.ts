@@ -5,20 +5,17 @@
  */
 import { JSON_SKIM_CODE } from './json-skim-code.ts'
 
-/** Text is looked at in steps of so many bytes, the last of which may go beyond the window. */
-const STEP_BYTES = 16
-const WINDOW_BYTES = 4 * 64 * 1024 - STEP_BYTES
+/** What `records` has found is in the memory from here on, for so many of them; before it the text, and a zero. */
+const FOUND_AT = 4 * 64 * 1024
+const FOUND_ROOM = 1024
+const FOUND_NUMBERS = 4
+const WINDOW_BYTES = FOUND_AT - 1
 
 /** Node has it, its types do not. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object
   readonly Instance: new (module: object) => { readonly exports: unknown }
 }
-
-/** Where it is found what `records` has found, and for how many records there is room. */
-const FOUND_AT = 4 * 64 * 1024
-const FOUND_ROOM = 1024
-const FOUND_NUMBERS = 4
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
@@ -27,6 +24,7 @@ interface Exports {
   readonly records: (at: number, separator: number, room: number, keyBytes: number) => number
 }
 
+/** Which records are plain, and how many are wanted. */
 export interface PlainRecords {
   /** The byte behind each. */
   readonly separator: number
