@@ -229,7 +229,8 @@ export class LogRecovery {
     this.#gaps.delete(log)
     if (endOffset === log.endOffset) return
     if (!(await this.#deps.logFiles.isThere(log, endOffset - 1))) {
-      this.#removed.set(log, endOffset)
+      // Of a log that was cut to nothing the file may go.
+      if (endOffset > log.startOffset) this.#removed.set(log, endOffset)
       log.restartAt(endOffset)
       return
     }

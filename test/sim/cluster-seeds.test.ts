@@ -16,7 +16,8 @@ test('whatever seed: all that was promised is kept', async () => {
 
 test.each([
   1366, 5031, 100554, 100670, 101750, 200766, 400029, 400616, 401264, 401276, 430146, 430358,
-  430433, 802905, 902010, 902800, 2002003, 2005048, 3002058, 3004648, 3005640, 4003506,
+  430433, 802905, 902010, 902800, 2002003, 2005048, 3002058, 3004648, 3005640, 4003506, 6006407,
+  6007508,
 ])('seed %i, which found something once', async (seed) => {
   const { violations, trace } = await runSeed(seed, realCode)
   expect(violations, trace.text(80)).toEqual([])

@@ -134,6 +134,12 @@ export class Invariants {
     return this.oracle(topicId, partition).mayStartAt
   }
 
+  /** Where readers may be told that a log starts. */
+  latestStart(topicId: TopicId, partition: number): number {
+    this.look()
+    return this.oracle(topicId, partition).latestStart
+  }
+
   /** Looks at all replicas. */
   look(): void {
     // A clock that is ahead removes records early.
@@ -168,12 +174,11 @@ export class Invariants {
     return partitions[partition]
   }
 
-  /** Nobody removes what no leader has removed; what one removed just before it ceased to lead is seen in its log only. */
-  #checkStart({ node, view, oracle: { name, mayStartAt, ledStart } }: Sight): void {
-    const latest = Math.max(mayStartAt, ledStart)
-    if (view.damaged || view.startOffset <= latest) return
+  /** Nobody removes what no leader has removed. */
+  #checkStart({ node, view, oracle: { name, latestStart } }: Sight): void {
+    if (view.damaged || view.startOffset <= latestStart) return
     const what = `the log of ${node.name} starts at ${view.startOffset}`
-    this.violation(`${name}: ${what}, no leader's behind ${latest}`)
+    this.violation(`${name}: ${what}, no leader's behind ${latestStart}`)
   }
 
   /** Everything that may lead holds all that is committed, and nothing that was deleted. */

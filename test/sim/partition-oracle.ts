@@ -165,6 +165,11 @@ export class PartitionOracle {
     }
   }
 
+  /** Where a log may start: what a leader removed just before it ceased to lead is seen in its log only. */
+  get latestStart(): number {
+    return Math.max(this.mayStartAt, this.ledStart)
+  }
+
   /** Of the last unclean election, -1 if there was none. */
   get uncleanEpoch(): number {
     return this.uncleanElections.at(-1)?.leaderEpoch ?? -1

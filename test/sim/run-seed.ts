@@ -90,7 +90,7 @@ export function watchedBy(invariants: Invariants): WorkloadEvents {
     deleting: ({ id }, partition, before) => invariants.deleting(id, partition, before),
     deleted: ({ id }, partition, before) => invariants.deleted(id, partition, before),
     mayBeReset: ({ id }, partition) => invariants.oracle(id, partition).uncleanEpoch !== -1,
-    mayStartAt: ({ id }, partition) => invariants.mayStartAt(id, partition),
+    latestStart: ({ id }, partition) => invariants.latestStart(id, partition),
     violation: (text) => invariants.violation(text),
   }
 }

@@ -37,7 +37,7 @@ export interface WorkloadEvents {
   /** Whether what a reader was given may be gone. */
   mayBeReset(topic: TopicImage, partition: number): boolean
   /** Where the log may start, as far as anybody may know. */
-  mayStartAt(topic: TopicImage, partition: number): number
+  latestStart(topic: TopicImage, partition: number): number
   violation(text: string): void
 }
 
@@ -244,7 +244,7 @@ export class Workload {
     const { offset } = positions.get(partition) ?? { offset: 0 }
     if (!result.ok) {
       const earliest = Number(result.members?.['earliest'])
-      const mayExpire = earliest <= this.#events.mayStartAt(topic, partition)
+      const mayExpire = earliest <= this.#events.latestStart(topic, partition)
       if (result.code === 'cursor-expired' && mayExpire) {
         positions.set(partition, { offset: earliest, lastEpoch: -1 })
       } else if (

@@ -265,3 +265,12 @@ test('a log that misses the file in which it was cut is damaged', async () => {
   const { log } = await recovered([truncate(3), records(3, 4, 1)], [WITHOUT_FILE])
   expect(log?.damage).toMatch(/^the file of records before 3 is missing/)
 })
+
+test.each([0, 3])('a log from %i that was cut to nothing needs no file', async (startOffset) => {
+  const log = { ...WITHOUT_FILE, startOffset, highWatermark: startOffset }
+  const frames = [truncate(startOffset), records(startOffset, 2, 1)]
+  const { log: found, read } = await recovered(frames, [log])
+  expect(found?.damage).toBeUndefined()
+  expect([found?.startOffset, found?.endOffset]).toEqual([startOffset, startOffset + 2])
+  expect(await read()).toEqual([`${startOffset}/1`, `${startOffset + 1}/1`])
+})
