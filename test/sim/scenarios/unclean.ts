@@ -52,16 +52,22 @@ async function alone(stage: Stage, node: SimNode, other: SimNode, records: numbe
   for (let i = 0; i < records; i++) await stage.written()
 }
 
+/** The second node has led alone, and written more than the first one has since, which leads now. */
+async function forked(stage: Stage): Promise<readonly [SimNode, SimNode]> {
+  await stage.written()
+  await stage.until('both are in sync', () => stage.isAtRest())
+  const [a, b] = [stage.leader, stage.followers[0] as SimNode]
+  await alone(stage, b, a, 7)
+  await alone(stage, a, b, 1)
+  return [a, b]
+}
+
 /** A fork that is shorter than what the leader has of an earlier epoch: only the own epochs say where it begins. */
 const shortFork: Scenario = {
   name: 'fork-shorter-than-an-earlier-epoch',
   topic: TWO,
   async play(stage) {
-    await stage.written()
-    await stage.until('both are in sync', () => stage.isAtRest())
-    const [a, b] = [stage.leader, stage.followers[0] as SimNode]
-    await alone(stage, b, a, 7)
-    await alone(stage, a, b, 1)
+    const [a, b] = await forked(stage)
     await alone(stage, b, a, 1)
     await stage.upAndRunning(a)
     await stage.until('both are in sync', () => stage.isAtRest())
@@ -73,11 +79,7 @@ const olderHistory: Scenario = {
   name: 'group-goes-on-in-an-older-history',
   topic: TWO,
   async play(stage) {
-    await stage.written()
-    await stage.until('both are in sync', () => stage.isAtRest())
-    const [a, b] = [stage.leader, stage.followers[0] as SimNode]
-    await alone(stage, b, a, 7)
-    await alone(stage, a, b, 1)
+    const [a, b] = await forked(stage)
     const hand = new Hand(stage)
     await hand.join()
     let { after } = (await hand.pollBefore(0)).selection
