@@ -459,9 +459,9 @@ export class PartitionLog {
     return gone
   }
 
-  /** The start has been raised to `startOffset` for good. */
+  /** The start has been raised to `startOffset` for good, unless the log has begun anew below it since. */
   startIsDurable(startOffset: number): void {
-    if (startOffset <= this.#durableStart) return
+    if (startOffset <= this.#durableStart || startOffset > this.#startOffset) return
     this.#durableStart = startOffset
     this.onStartRaised()
   }

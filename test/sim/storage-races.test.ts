@@ -390,3 +390,15 @@ test('a log whose creation is lost is damaged, also when the start that finds it
   }
   expect(target).toBeGreaterThan(40)
 })
+
+test('a start that was on its way when the log began anew is not the durable one', async () => {
+  const harness = new ReplicaHarness()
+  const topicId = harness.metadata.put('t')
+  const manager = await harness.open()
+  await append(manager, topicId, ['a', 'b'])
+  const { storage } = manager
+  const log = storage.find(topicId, 0) as NonNullable<ReturnType<typeof storage.find>>
+  const raised = storage.raiseStart(log, 1)
+  await harness.clock.run(Promise.all([raised, storage.appender.restart(log, 0)]))
+  expect([log.startOffset, log.durableStart]).toEqual([0, 0])
+})
